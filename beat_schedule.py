@@ -1,0 +1,22 @@
+"""What beat wakes, and how often.
+
+It only wakes: every task takes its rows with SKIP LOCKED, so ten beats do no harm.
+"""
+
+from typing import Any
+
+from shared.queues import QUEUE_OF, Task
+from shared.settings import Settings
+
+
+def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return Celery's `beat_schedule`; `schedule` and `expires` are seconds."""
+    return {
+        # Due captures, retries, and whatever a lost message left behind.  A wake-up that waited for longer than the
+        # next one is of no use.
+        "sweep the outbox": {
+            "task": Task.SWEEP_OUTBOX,
+            "schedule": settings.sweep_every,
+            "options": {"queue": QUEUE_OF[Task.SWEEP_OUTBOX], "expires": settings.sweep_every},
+        },
+    }

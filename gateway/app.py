@@ -1,0 +1,38 @@
+"""The gateway's application: every route, wired to what it needs."""
+
+from typing import Any
+
+import falcon
+
+from gateway import errors, openapi
+from gateway.auth import Authenticator
+from gateway.intake import Intake
+from gateway.metrics import Measure
+from gateway.resources.intents import Intent
+from gateway.resources.operations import Health, Metrics, OpenApi, Readiness
+from gateway.resources.orders import Cancellation, Order, Registrations
+from gateway.resources.stock import Stock
+from gateway.waiting import Doorbell
+from shared.broker import Publisher
+from shared.db import Database
+from shared.settings import Settings
+
+
+def create_app(
+    settings: Settings, database: Database, publisher: Publisher, doorbell: Doorbell
+) -> falcon.App[Any, Any]:
+    """Return the WSGI application."""
+    auth = Authenticator(settings)
+    intake = Intake(settings, database, publisher, doorbell)
+    app = falcon.App(middleware=[Measure()])
+    errors.install(app)
+    app.add_route("/orders", Registrations(settings, auth, intake))
+    app.add_route("/orders/{order_id}", Order(auth, database))
+    app.add_route("/store/orders/{order_id}/cancel", Cancellation(settings, auth, intake))
+    app.add_route("/stock/{sku}", Stock(settings, auth, database, intake))
+    app.add_route("/intents/{intent_id}", Intent(auth, database))
+    app.add_route("/healthz", Health())
+    app.add_route("/readyz", Readiness(database))
+    app.add_route("/metrics", Metrics(doorbell))
+    app.add_route("/openapi.json", OpenApi(openapi.document()))
+    return app

@@ -1,0 +1,144 @@
+"""Intake: record an intent, publish its id, and answer with its outcome when there is one in time.
+
+Idempotency follows the IETF draft "The Idempotency-Key HTTP Header Field"; waiting follows `Prefer` (RFC 7240).
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+import falcon
+import msgspec
+
+from gateway.auth import Caller
+from gateway.errors import render
+from gateway.waiting import Doorbell
+from shared.broker import Publisher
+from shared.db import Database
+from shared.domain.intents import TASK_OF, Operation
+from shared.errors import CaptureUnconfirmed, KeyMalformed, KeyReused
+from shared.ids import new_id
+from shared.settings import Settings
+from shared.store import intents
+from shared.store.intents import Intent, NewIntent
+from shared.store.outbox import Message
+
+KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an intent stands when the wait is over."""
+
+    intent: Intent
+    replayed: bool
+
+
+class Intake:
+    """Takes intents in.  It never reads a price, decides a rule, locks an order or calls a provider."""
+
+    def __init__(self, settings: Settings, database: Database, publisher: Publisher, doorbell: Doorbell) -> None:
+        self._settings = settings
+        self._database = database
+        self._publisher = publisher
+        self._doorbell = doorbell
+
+    def submit(
+        self,
+        request: falcon.Request,
+        response: falcon.Response,
+        *,
+        operation: Operation,
+        subject: str,
+        caller: Caller,
+        body: msgspec.Struct,
+    ) -> Intent | None:
+        """Record what is asked, wait for it, and render its answer; the intent, when it has one.
+
+        Raises `KeyMalformed`, `KeyReused`, `Unavailable`, or `CaptureUnconfirmed`.
+        """
+        payload = msgspec.json.encode(body, order="sorted")
+        new = NewIntent(
+            id=new_id("int"),
+            operation=operation,
+            subject=subject,
+            actor=caller.actor,
+            idempotency_key=_key(request),
+            fingerprint=hashlib.sha256(payload).digest(),
+            payload=payload.decode(),
+        )
+        outcome = self._outcome(new, self._patience(request))
+        if outcome.replayed:
+            response.set_header("Idempotent-Replayed", "true")
+        return show(outcome.intent, response)
+
+    def _outcome(self, new: NewIntent, wait: float) -> Outcome:
+        waiters = [self._doorbell.queue] if wait else []
+        while True:
+            with self._doorbell.expecting(new.id) as bell:
+                with self._database.statement() as connection:
+                    accepted = intents.accept(connection, new, waiters, self._settings.patience)
+                if accepted:
+                    self._publisher.publish([Message(TASK_OF[new.operation], new.id)])
+                    bell.wait(wait)
+                    return Outcome(self._read(new.id), replayed=False)
+            joined = self._join(new, waiters, wait)
+            if joined:
+                return joined
+
+    def _join(self, new: NewIntent, waiters: list[str], wait: float) -> Outcome | None:
+        """Wait along with the first request of the same scope; None when it has just ended without a key."""
+        with self._database.statement() as connection:
+            first = intents.join(connection, new, waiters)
+        if first is None:
+            return None
+        if first.fingerprint != new.fingerprint:
+            raise KeyReused
+        if first.running:
+            with self._doorbell.expecting(first.id) as bell:
+                if self._read(first.id).running:  # it may have ended before we listened
+                    bell.wait(wait)
+        return Outcome(self._read(first.id), replayed=new.idempotency_key is not None)
+
+    def _read(self, intent_id: str) -> Intent:
+        with self._database.statement() as connection:
+            intent = intents.read(connection, intent_id)
+        if intent is None:
+            raise LookupError(intent_id)
+        return intent
+
+    def _patience(self, request: falcon.Request) -> float:
+        """Seconds to wait, from `Prefer: respond-async` or `Prefer: wait=N`."""
+        preferences = [part.strip().lower() for part in (request.get_header("prefer") or "").split(",")]
+        if "respond-async" in preferences:
+            return 0.0
+        for preference in preferences:
+            name, _, value = preference.partition("=")
+            if name.strip() == "wait" and value.strip().isdecimal():
+                return min(float(value), self._settings.wait_limit)
+        return self._settings.wait
+
+
+def show(intent: Intent, response: falcon.Response) -> Intent | None:
+    """Render a stored answer, or 202 with the place to look; the intent, when it has ended."""
+    if intent.answer_status is not None and intent.answer_body is not None:
+        render(response, intent.answer_status, intent.answer_body)
+        return intent
+    response.set_header("Location", f"/intents/{intent.id}")
+    if intent.hindrance == CaptureUnconfirmed.code:
+        raise CaptureUnconfirmed(intent=intent.id)
+    response.set_header("Preference-Applied", "respond-async")
+    render(response, 202, msgspec.json.encode({"intent": intent.id, "state": intent.state}).decode())
+    return None
+
+
+def _key(request: falcon.Request) -> str | None:
+    """The idempotency key, bare or as the draft's quoted string."""
+    key = request.get_header("idempotency-key")
+    if key is None:
+        return None
+    if len(key) > 1 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if not KEY.fullmatch(key):
+        raise KeyMalformed
+    return key

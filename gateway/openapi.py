@@ -1,0 +1,248 @@
+"""The API, described: OpenAPI 3.1, made from the very types that check the bodies."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from shared.requests import ID, Nothing, Registration, StockLevel
+
+#: Refusals that every route with a body may answer.
+BODY_REFUSALS = (400, 413, 415, 422)
+
+TITLES: Mapping[int, str] = {
+    200: "Done",
+    201: "Created",
+    202: "Accepted; look at the Location for its outcome",
+    400: "The request or its idempotency key could not be read",
+    401: "A valid token is required",
+    403: "This token does not allow that",
+    404: "There is no such thing here",
+    409: "The state of things does not allow that",
+    413: "The body is too large",
+    415: "The body must be application/json",
+    422: "The request is not what this route takes",
+    500: "The request could not be carried out; a person looks at it",
+    503: "The service cannot take requests right now",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path."""
+
+    method: str
+    path: str
+    summary: str
+    statuses: tuple[int, ...]
+    security: tuple[str, ...] = ()
+    body: type[msgspec.Struct] | None = None
+    body_required: bool = True
+    answer: str = "Anything"
+    media_type: str = "application/json"
+
+    @property
+    def is_intent(self) -> bool:
+        """Whether it changes something, and so takes `Idempotency-Key` and `Prefer`."""
+        return self.body is not None
+
+
+ROUTES = (
+    Route(
+        "post",
+        "/orders",
+        "Register what was bought, with its payment",
+        (200, 201, 202, 401, 403, 409, 503, *BODY_REFUSALS),
+        ("bearer",),
+        Registration,
+        answer="Registered",
+    ),
+    Route(
+        "get",
+        "/orders/{order_id}",
+        "Look at an order",
+        (200, 401, 403, 404, 503),
+        ("bearer", "modification"),
+        answer="Order",
+    ),
+    Route(
+        "post",
+        "/store/orders/{order_id}/cancel",
+        "Take an order back in its grace period",
+        (200, 202, 401, 403, 404, 409, 503, *BODY_REFUSALS),
+        ("modification", "bearer"),
+        Nothing,
+        body_required=False,
+        answer="Canceled",
+    ),
+    Route(
+        "put",
+        "/stock/{sku}",
+        "Set the units of a SKU that can be sold",
+        (200, 202, 401, 403, 404, 503, *BODY_REFUSALS),
+        ("bearer",),
+        StockLevel,
+        answer="Stock",
+    ),
+    Route(
+        "get", "/stock/{sku}", "Tell the units that can be sold", (200, 401, 403, 404, 503), ("bearer",), answer="Stock"
+    ),
+    Route(
+        "get",
+        "/intents/{intent_id}",
+        "See how an accepted request has fared",
+        (200, 401, 403, 404, 503),
+        ("bearer", "modification"),
+        answer="Intent",
+    ),
+    Route("get", "/healthz", "The process answers", (200,)),
+    Route("get", "/readyz", "Requests can be recorded", (200, 503)),
+    Route("get", "/metrics", "Counters for Prometheus", (200,), answer="Text", media_type="text/plain"),
+    Route("get", "/openapi.json", "This document", (200,)),
+)
+
+_MONEY = {"type": "integer", "description": "minor units of the order's currency"}
+_TIME = {"type": "string", "format": "date-time"}
+
+
+def _object(required: Mapping[str, Any], **optional: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": {**required, **optional}, "required": list(required)}
+
+
+ANSWERS: Mapping[str, Any] = {
+    "Anything": {"type": "object"},
+    "Text": {"type": "string"},
+    "Problem": _object(
+        {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "code": {"type": "string"},
+            "message": {"type": "string"},
+        }
+    ),
+    "Accepted": _object({"intent": {"type": "string"}, "state": {"enum": ["accepted", "working"]}}),
+    "Registered": _object(
+        {
+            "order_id": {"type": "string"},
+            "status": {"const": "pending"},
+            "total": _MONEY,
+            "currency": {"type": "string"},
+            "grace_until": _TIME,
+            "modification_token": {"type": "string"},
+        }
+    ),
+    "Canceled": _object(
+        {
+            "order_id": {"type": "string"},
+            "status": {"const": "canceled"},
+            "payment_action": {"enum": ["voided", "void_failed", "none"]},
+        },
+        warning={"type": "string"},
+    ),
+    "Stock": _object({"sku": {"type": "string"}, "quantity": {"type": "integer"}}),
+    "Intent": _object(
+        {
+            "intent": {"type": "string"},
+            "operation": {"type": "string"},
+            "subject": {"type": "string"},
+            "state": {"enum": ["accepted", "working", "done", "refused", "parked"]},
+            "accepted_at": _TIME,
+            "answer": {"type": ["object", "null"]},
+        }
+    ),
+    "Order": _object(
+        {
+            "order_id": {"type": "string"},
+            "kind": {"enum": ["retail"]},
+            "status": {"enum": ["pending", "captured", "canceled"]},
+            "currency": {"type": "string"},
+            "total": _MONEY,
+            "payment": {"type": "object"},
+            "refunds": {"type": "array"},
+            "shipment": {"type": ["object", "null"]},
+            "lines": {"type": "array"},
+            "timeline": {"type": "array"},
+        }
+    ),
+}
+
+
+def document() -> str:
+    """Return the OpenAPI document as JSON."""
+    bodies = [route.body for route in ROUTES if route.body]
+    (_, components) = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
+    paths: dict[str, dict[str, Any]] = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method] = _operation(route)
+    described = {
+        "openapi": "3.1.0",
+        "info": {"title": "Countermand", "version": "0.1.0", "description": "Takes orders back."},
+        "paths": paths,
+        "components": {
+            "schemas": {**components, **ANSWERS},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "modification": {"type": "apiKey", "in": "header", "name": "x-modification-token"},
+            },
+        },
+    }
+    return msgspec.json.encode(described).decode()
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "summary": route.summary,
+        "parameters": [*_path_parameters(route), *(_intent_parameters() if route.is_intent else [])],
+        "responses": {str(status): _response(route, status) for status in sorted({*route.statuses, *_always(route)})},
+    }
+    if route.security:
+        operation["security"] = [{name: []} for name in route.security]
+    if route.body:
+        schema = {"$ref": f"#/components/schemas/{route.body.__name__}"}
+        operation["requestBody"] = {
+            "required": route.body_required,
+            "content": {"application/json": {"schema": schema}},
+        }
+    return operation
+
+
+def _always(route: Route) -> tuple[int, ...]:
+    return (500,) if route.is_intent else ()
+
+
+def _path_parameters(route: Route) -> list[dict[str, Any]]:
+    names = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
+    schema = {"type": "string", "pattern": ID}
+    return [{"name": name, "in": "path", "required": True, "schema": schema} for name in names]
+
+
+def _intent_parameters() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "the same key and body get the first answer again",
+            "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
+        },
+        {
+            "name": "Prefer",
+            "in": "header",
+            "description": "`respond-async`: 202 at once; `wait=N`: wait N seconds at the most",
+            "schema": {"type": "string"},
+        },
+    ]
+
+
+def _response(route: Route, status: int) -> dict[str, Any]:
+    if status >= 400:
+        return _described(status, "application/problem+json", "Problem")
+    if status == 202:
+        return _described(status, "application/json", "Accepted")
+    return _described(status, route.media_type, route.answer)
+
+
+def _described(status: int, media_type: str, schema: str) -> dict[str, Any]:
+    content = {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {"description": TITLES[status], "content": content}

@@ -1,0 +1,39 @@
+"""Intents: how a request that was accepted has fared."""
+
+import falcon
+import msgspec
+
+from gateway import bodies
+from gateway.auth import Authenticator
+from gateway.errors import render
+from shared.db import Database
+from shared.errors import NotFound, OwnershipViolation
+from shared.store import intents
+from shared.tokens import Role
+
+
+class Intent:
+    """`GET /intents/{intent_id}`: its state and, when it ended, its stored answer; for its actor and for operators."""
+
+    def __init__(self, auth: Authenticator, database: Database) -> None:
+        self._auth, self._database = auth, database
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, intent_id: str) -> None:
+        """Show one intent."""
+        caller = self._auth.caller(request)
+        with self._database.statement() as connection:
+            intent = intents.read(connection, bodies.path_id(intent_id))
+        if intent is None:
+            raise NotFound("There is no such intent")
+        if caller.role is not Role.ADMIN and caller.actor != intent.actor:
+            raise OwnershipViolation
+        body = msgspec.Raw(intent.answer_body.encode()) if intent.answer_body else None
+        shown = {
+            "intent": intent.id,
+            "operation": intent.operation,
+            "subject": intent.subject,
+            "state": intent.state,
+            "accepted_at": intent.accepted_at,
+            "answer": {"status": intent.answer_status, "body": body} if body else None,
+        }
+        render(response, 200, msgspec.json.encode(shown).decode())

@@ -1,0 +1,95 @@
+"""Orders: register one, look at one, take one back."""
+
+import datetime
+from typing import Any
+
+import falcon
+import msgspec
+
+from gateway import bodies
+from gateway.auth import Authenticator, Caller
+from gateway.errors import render
+from gateway.intake import Intake
+from shared import tokens
+from shared.db import Database
+from shared.domain.intents import Operation
+from shared.errors import NotFound, OwnershipViolation
+from shared.ids import new_id
+from shared.requests import Nothing, Registration
+from shared.settings import Settings
+from shared.store import orders, timeline
+from shared.tokens import Role
+
+
+class Registrations:
+    """`POST /orders`: the shop registers what was bought."""
+
+    def __init__(self, settings: Settings, auth: Authenticator, intake: Intake) -> None:
+        self._settings, self._auth, self._intake = settings, auth, intake
+
+    def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Register an order; the answer carries the shopper's modification token."""
+        caller = self._auth.caller(request)
+        caller.allow(Role.SERVICE)
+        body = bodies.read(request, Registration, self._settings.body_limit)
+        ended = self._intake.submit(
+            request,
+            response,
+            operation=Operation.REGISTER_ORDER,
+            subject=body.order_id or new_id("ord"),
+            caller=caller,
+            body=body,
+        )
+        if ended and ended.answer_status in (200, 201):
+            response.text = self._with_token(str(ended.answer_body))
+
+    def _with_token(self, answer: str) -> str:
+        """Add the token, which stands in no row: the same order gives the same bytes."""
+        members: dict[str, Any] = msgspec.json.decode(answer)
+        grace_until = datetime.datetime.fromisoformat(members["grace_until"])
+        expires_at = int(grace_until.timestamp() + self._settings.modification_token_leeway)
+        members["modification_token"] = tokens.modification_token(self._settings, members["order_id"], expires_at)
+        return msgspec.json.encode(members).decode()
+
+
+class Order:
+    """`GET /orders/{order_id}`: state, amounts and timeline, for whoever may see it."""
+
+    def __init__(self, auth: Authenticator, database: Database) -> None:
+        self._auth, self._database = auth, database
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, order_id: str) -> None:
+        """Show one order."""
+        caller = self._auth.caller(request)
+        order_id = bodies.path_id(order_id)
+        caller.allow_order(order_id)
+        with self._database.statement() as connection:
+            view = orders.view(connection, order_id)
+            if view is None:
+                raise NotFound("There is no such order")
+            _may_see(caller, view)
+            view |= {"refunds": [], "timeline": timeline.of_order(connection, order_id)}
+        render(response, 200, msgspec.json.encode(view).decode())
+
+
+class Cancellation:
+    """`POST /store/orders/{order_id}/cancel`: the shopper takes an order back (seed 0)."""
+
+    def __init__(self, settings: Settings, auth: Authenticator, intake: Intake) -> None:
+        self._settings, self._auth, self._intake = settings, auth, intake
+
+    def on_post(self, request: falcon.Request, response: falcon.Response, order_id: str) -> None:
+        """Cancel one order."""
+        caller = self._auth.caller(request)
+        caller.allow(Role.MODIFICATION, Role.CUSTOMER)
+        order_id = bodies.path_id(order_id)
+        caller.allow_order(order_id)
+        body = bodies.read(request, Nothing, self._settings.body_limit)
+        self._intake.submit(
+            request, response, operation=Operation.CANCEL_ORDER, subject=order_id, caller=caller, body=body
+        )
+
+
+def _may_see(caller: Caller, view: dict[str, Any]) -> None:
+    if caller.role is Role.CUSTOMER and caller.subject != view["customer_id"]:
+        raise OwnershipViolation

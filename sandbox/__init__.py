@@ -1,0 +1,1 @@
+"""Stand-ins for the outside world, and the embedded stack that runs everything on one machine."""

@@ -1,0 +1,32 @@
+"""What the programs of a stack are told: the environment that shared/settings.py reads, and little else."""
+
+import json
+import os
+from collections.abc import Mapping
+
+from sandbox.stack.options import StackOptions
+from sandbox.stack.ports import LOOPBACK
+from sandbox.stack.secrets import Secrets
+
+#: What a program gets of the starter's own environment.  Proxies above all stay out: everything is on loopback.
+INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
+
+
+def for_programs(
+    options: StackOptions, ports: Mapping[str, int], secrets: Secrets, *, database: str, broker: str
+) -> dict[str, str]:
+    """The environment of every program of one stack."""
+    return {
+        **{name: os.environ[name] for name in INHERITED if name in os.environ},
+        "COUNTERMAND_PROFILE": "embedded",
+        "COUNTERMAND_DATABASE_URL": database,
+        "COUNTERMAND_BROKER_URL": broker,
+        "COUNTERMAND_STRIPE_API_BASE": f"http://{LOOPBACK}:{ports['stripe']}",
+        "COUNTERMAND_STRIPE_API_KEY": "sk_test_countermand",
+        "COUNTERMAND_SMTP_HOST": LOOPBACK,
+        "COUNTERMAND_SMTP_PORT": str(ports["smtp"]),
+        "COUNTERMAND_SMTP_START_TLS": "false",
+        "COUNTERMAND_JWT_KEYS": json.dumps({"development": secrets.jwt_key}),
+        "COUNTERMAND_GATEWAY_PROCESSES": str(options.gateway_processes),
+        **options.environment,
+    }

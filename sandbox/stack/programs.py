@@ -1,0 +1,129 @@
+"""The programs of a stack, as data: what each is started with, when it is ready, and how it is asked to stop."""
+
+import sys
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sandbox.stack.layout import Layout
+from sandbox.stack.ports import LOOPBACK
+from sandbox.stack.postgres import Postgres
+from sandbox.stack.readiness import Probe, http
+from sandbox.stack.redis import Redis
+from sandbox.stack.workers import answers_ping
+from workers.groups import GROUPS
+
+
+class Room(StrEnum):
+    """Programs that start together; the rooms start in this order and stop in the opposite one."""
+
+    STORES = "stores"  # what the others keep their state in
+    OUTSIDE = "outside"  # stand-ins for the outside world
+    MESH = "mesh"  # the gateway, the workers, and what watches them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """One supervised program."""
+
+    name: str
+    room: Room
+    command: list[str]
+    is_ready: Probe
+    environment: Mapping[str, str] = field(default_factory=dict)
+    #: What asks it to finish what it does and end, and the seconds it gets for that.
+    stop_signal: str = "TERM"
+    stop_seconds: int = 10
+
+    def wanted(self, only: Collection[str]) -> bool:
+        """Whether a choice of programs and rooms names this one; an empty choice names all."""
+        return not only or not {self.name, self.room, self.name.split("-")[0] + "s"}.isdisjoint(only)
+
+
+def stores(postgres: Postgres, redis: Redis | None) -> list[Program]:
+    """Postgres, and Redis unless the broker runs elsewhere."""
+    # SIGINT is Postgres' fast shutdown: sessions are ended, everything is written, nothing needs recovery.
+    found = [
+        Program(
+            name="postgres",
+            room=Room.STORES,
+            command=postgres.command(),
+            is_ready=postgres.is_ready,
+            stop_signal="INT",
+            stop_seconds=30,
+        )
+    ]
+    if redis:
+        found.append(Program(name="redis", room=Room.STORES, command=redis.command(), is_ready=redis.is_ready))
+    return found
+
+
+def outside(layout: Layout, ports: Mapping[str, int]) -> list[Program]:
+    """The stand-ins for Stripe and for the customers' mailbox."""
+    stripe, mailbox, smtp = ports["stripe"], ports["mailbox"], ports["smtp"]
+    return [
+        Program(
+            name="stripe",
+            room=Room.OUTSIDE,
+            command=_python("sandbox.stripe", "--port", str(stripe), "--data", str(layout.data("stripe"))),
+            is_ready=http(stripe, "/_sandbox/health"),
+        ),
+        Program(
+            name="mailbox",
+            room=Room.OUTSIDE,
+            command=_python(
+                *("sandbox.mailbox", "--smtp-port", str(smtp), "--http-port", str(mailbox)),
+                *("--data", str(layout.data("mailbox"))),
+            ),
+            is_ready=http(mailbox, "/_sandbox/health"),
+        ),
+    ]
+
+
+def mesh(layout: Layout, ports: Mapping[str, int], broker: str, flower_password: str) -> list[Program]:
+    """The gateway, one worker a group, beat, and Flower."""
+    gateway, flower = ports["gateway"], ports["flower"]
+    return [
+        Program(
+            name="gateway",
+            room=Room.MESH,
+            command=_python(
+                *("gunicorn", "--config", "python:gateway.serving", "--bind", f"{LOOPBACK}:{gateway}"),
+                "gateway.wsgi:application",
+            ),
+            is_ready=http(gateway, "/readyz"),
+        ),
+        *(
+            Program(
+                name=f"worker-{group}",
+                room=Room.MESH,
+                command=_python("workers", group),
+                is_ready=answers_ping(group, broker),
+            )
+            for group in GROUPS
+        ),
+        Program(
+            name="beat",
+            room=Room.MESH,
+            command=_celery("beat", "--schedule", str(layout.data("beat") / "schedule"), "--pidfile="),
+            is_ready=lambda: True,
+        ),
+        Program(
+            name="flower",
+            room=Room.MESH,
+            command=_celery(
+                *("flower", f"--address={LOOPBACK}", f"--port={flower}"),
+                *("--persistent=True", f"--db={layout.data('flower') / 'state'}"),
+            ),
+            is_ready=http(flower, "/healthcheck"),
+            environment={"FLOWER_BASIC_AUTH": f"operator:{flower_password}"},
+        ),
+    ]
+
+
+def _python(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", module, *arguments]
+
+
+def _celery(*arguments: str) -> list[str]:
+    return _python("celery", "-A", "workers.app:app", *arguments)

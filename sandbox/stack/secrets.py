@@ -1,0 +1,33 @@
+"""The keys and passwords of one stack: made at its first start, kept in a file that only its owner reads."""
+
+import json
+import secrets
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from sandbox.stack.layout import write_private
+
+
+def _secret() -> str:
+    return secrets.token_urlsafe(32)
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What nobody else may know."""
+
+    #: Signs the development tokens (kid "development").
+    jwt_key: str = field(default_factory=_secret)
+    postgres_password: str = field(default_factory=_secret)
+    #: Of the user "operator".
+    flower_password: str = field(default_factory=_secret)
+
+
+def load_or_make(path: Path) -> Secrets:
+    """The secrets in `path`, made when there are none yet."""
+    try:
+        return Secrets(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        made = Secrets()
+        write_private(path, json.dumps(asdict(made), indent=2))
+        return made

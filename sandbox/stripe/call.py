@@ -1,0 +1,48 @@
+"""One request being carried out: what it asks for, and where its effects are written."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.stripe.objects import Charge, Event, EventRequest, PaymentIntent, Refund, new_id
+from sandbox.stripe.store import Store
+
+
+@dataclass(slots=True)
+class Call:
+    """One request to an endpoint; without a request id it is the stand-in's own doing, such as an expiry."""
+
+    store: Store
+    object: str | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    idempotency_key: str | None = None
+    request_id: str | None = None
+    declined: bool = False
+    has_webhook: bool = False
+    #: The events it caused, in order.
+    events: list[Event] = field(default_factory=list)
+
+    def record(self, operation: str, thing: PaymentIntent | Refund, amount: int) -> None:
+        """Append an effect to the ledger; `amount` is in minor units of the object's currency."""
+        self.store.record(operation, thing, _payment_intent_of(thing), amount, self.idempotency_key, self.request_id)
+
+    def announce(self, type: str, thing: PaymentIntent | Charge | Refund) -> None:
+        """Record an event about an object as it is now, to be delivered when somebody listens."""
+        event = Event(
+            id=new_id("evt"),
+            created=int(time.time()),
+            data={"object": thing},
+            pending_webhooks=int(self.has_webhook),
+            request=EventRequest(self.request_id, self.idempotency_key),
+            type=type,
+        )
+        self.store.add(event, _payment_intent_of(thing))
+        if self.has_webhook:
+            self.store.owe(event.id)
+            self.events.append(event)
+
+
+def _payment_intent_of(thing: PaymentIntent | Charge | Refund) -> str:
+    return thing.id if isinstance(thing, PaymentIntent) else str(thing.payment_intent)

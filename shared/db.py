@@ -1,0 +1,73 @@
+"""The database: one engine a process, and the one `transaction()` helper."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from shared.errors import Unavailable
+
+#: Limits of every connection: no statement waits for a lock or runs for longer than a caller would wait.
+LIMITS = "-c lock_timeout=2s -c statement_timeout=5s -c idle_in_transaction_session_timeout=10s -c timezone=UTC"
+
+
+class Locked(Exception):
+    """A row stayed locked by somebody else for longer than `lock_timeout`."""
+
+
+class Database:
+    """A pool of connections to one Postgres; the pool opens connections when they are first used."""
+
+    def __init__(self, url: str, pool_size: int = 20) -> None:
+        self.engine: Engine = create_engine(
+            url.replace("postgresql://", "postgresql+psycopg://", 1),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=5,  # as long as a statement may take
+            connect_args={"options": LIMITS, "connect_timeout": 3, "application_name": "countermand"},
+        )
+        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Commit when the block ends, roll back when it raises.  Raises `Unavailable` or `Locked`."""
+        with _translated(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def statement(self) -> Iterator[Connection]:
+        """A connection on which each statement is its own transaction.  Raises `Unavailable` or `Locked`."""
+        with _translated(), self._autocommit.connect() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except PoolTimeout as error:
+        raise Unavailable from error
+    except DBAPIError as error:
+        if _sqlstate(error) == "55P03":  # lock_not_available
+            raise Locked from error
+        if error.connection_invalidated or _is_outage(error):
+            raise Unavailable from error
+        raise
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    origin: Any = error.orig
+    return getattr(origin, "sqlstate", None)
+
+
+def _is_outage(error: DBAPIError) -> bool:
+    """No SQLSTATE: the connection failed.  Class 57P: the server is shutting down or starting up."""
+    state = _sqlstate(error)
+    return isinstance(error, OperationalError | InterfaceError) and (state is None or state.startswith("57P"))

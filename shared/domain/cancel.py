@@ -1,0 +1,56 @@
+"""May this order be taken back, and what happens to its money?  Seed 0, grace period cancel."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from shared.domain.orders import OrderStatus
+from shared.domain.payments import CaptureState, PaymentStatus
+from shared.errors import LateCancel, OwnershipViolation, PartialCapture
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelable:
+    """What the rule needs to know of an order, read under its lock."""
+
+    status: OrderStatus
+    customer_id: str | None
+    grace_until: datetime
+    payment_status: PaymentStatus
+    capture_state: CaptureState | None
+
+
+class PaymentAction(StrEnum):
+    """What a cancel did to the money, in the client contract's words."""
+
+    VOIDED = "voided"
+    VOID_FAILED = "void_failed"
+    NONE = "none"  # nobody held any
+
+
+class Verdict(StrEnum):
+    """What a cancel may do."""
+
+    CANCEL_AND_VOID = "cancel_and_void"
+    CANCEL_ONLY = "cancel_only"  # no money is held
+    ALREADY_CANCELED = "already_canceled"  # answered from the present state
+
+
+def judge(order: Cancelable, now: datetime, customer: str | None) -> Verdict:
+    """Decide a shopper's cancel; `customer` is who asks, when that is a signed-in customer.
+
+    Raises `OwnershipViolation`, `PartialCapture` or `LateCancel`.
+    """
+    if customer is not None and customer != order.customer_id:
+        raise OwnershipViolation
+    if order.status is OrderStatus.CANCELED:
+        return Verdict.ALREADY_CANCELED
+    if order.payment_status is PaymentStatus.PARTIALLY_CAPTURED:
+        raise PartialCapture
+    if order.status is OrderStatus.CAPTURED or now >= order.grace_until:
+        raise LateCancel
+    if order.payment_status is PaymentStatus.AUTHORIZED and order.capture_state is CaptureState.WAITING:
+        return Verdict.CANCEL_AND_VOID
+    if order.payment_status in (PaymentStatus.UNPAID, PaymentStatus.VOIDED):
+        return Verdict.CANCEL_ONLY
+    raise LateCancel

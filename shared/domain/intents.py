@@ -1,0 +1,55 @@
+"""Intents: the durable record of one request to change something, and its answer."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from shared.queues import Task
+
+
+class IntentState(StrEnum):
+    """How far an intent has come."""
+
+    ACCEPTED = "accepted"  # durable; no worker has acted on it yet
+    WORKING = "working"  # its rules were judged, its consequences are under way
+    DONE = "done"  # carried out; the answer is stored
+    REFUSED = "refused"  # a rule said no; the answer is stored
+    PARKED = "parked"  # it broke again and again; a person decides
+
+
+RUNNING = (IntentState.ACCEPTED, IntentState.WORKING)
+
+
+class IntentEvent(StrEnum):
+    """What happens to an intent."""
+
+    CLAIMED = "claimed"
+    SETTLED = "settled"
+    REFUSED = "refused"
+    PARKED = "parked"
+
+
+TRANSITIONS: Mapping[tuple[IntentState, IntentEvent], IntentState] = {
+    (state, event): after
+    for state in RUNNING
+    for event, after in (
+        (IntentEvent.CLAIMED, IntentState.WORKING),
+        (IntentEvent.SETTLED, IntentState.DONE),
+        (IntentEvent.REFUSED, IntentState.REFUSED),
+        (IntentEvent.PARKED, IntentState.PARKED),
+    )
+}
+
+
+class Operation(StrEnum):
+    """What an intent asks for."""
+
+    REGISTER_ORDER = "register_order"
+    SET_STOCK = "set_stock"
+    CANCEL_ORDER = "cancel_order"
+
+
+TASK_OF: Mapping[Operation, Task] = {
+    Operation.REGISTER_ORDER: Task.REGISTER_ORDER,
+    Operation.SET_STOCK: Task.SET_STOCK,
+    Operation.CANCEL_ORDER: Task.CANCEL_ORDER,
+}

@@ -1,0 +1,32 @@
+"""Orders: what was bought, and whether it still stands."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class OrderKind(StrEnum):
+    """What sort of thing was bought; the kind decides how a cancel settles."""
+
+    RETAIL = "retail"  # goods: status first, then the money
+
+
+class OrderStatus(StrEnum):
+    """Whether the order stands."""
+
+    PENDING = "pending"  # in its grace period, or waiting for its capture
+    CAPTURED = "captured"  # paid for; from here on only a refund takes it back
+    CANCELED = "canceled"  # taken back
+
+
+class OrderEvent(StrEnum):
+    """What happens to an order."""
+
+    REGISTERED = "order_registered"
+    CANCELED = "order_canceled"
+    CAPTURED = "order_captured"
+
+
+TRANSITIONS: Mapping[tuple[OrderStatus, OrderEvent], OrderStatus] = {
+    (OrderStatus.PENDING, OrderEvent.CANCELED): OrderStatus.CANCELED,
+    (OrderStatus.PENDING, OrderEvent.CAPTURED): OrderStatus.CAPTURED,
+}

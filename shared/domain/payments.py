@@ -1,0 +1,106 @@
+"""Payments, and the capture jobs and voids that move them."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Provider(StrEnum):
+    """Who holds the shopper's money."""
+
+    STRIPE = "stripe"
+    COD = "cod"  # cash on delivery: nobody holds any
+    NONE = "none"  # a free order
+
+
+class PaymentStatus(StrEnum):
+    """What has become of the shopper's money."""
+
+    UNPAID = "unpaid"  # no provider: cash on delivery, or free
+    AUTHORIZED = "authorized"  # held on the card
+    CAPTURING = "capturing"  # a capture is under way; its outcome may be unknown
+    CAPTURED = "captured"
+    PARTIALLY_CAPTURED = "partially_captured"
+    VOIDING = "voiding"  # a void is under way; its outcome may be unknown
+    VOIDED = "voided"  # released, or lapsed at the provider
+
+
+class PaymentEvent(StrEnum):
+    """What happens to a payment."""
+
+    CAPTURE_STARTED = "capture_started"
+    CAPTURED = "payment_captured"
+    CAPTURE_UNANSWERED = "capture_unanswered"  # changes nothing: the capture goes on
+    CAPTURE_REFUSED = "capture_refused"  # the hold stands, and a person must look
+    AUTHORIZATION_LAPSED = "authorization_lapsed"  # canceled or expired at the provider
+    VOID_STARTED = "void_started"
+    VOIDED = "payment_voided"
+    VOID_UNANSWERED = "void_unanswered"  # changes nothing: the void goes on
+    VOID_OVERTAKEN_BY_CAPTURE = "void_overtaken_by_capture"  # somebody captured it at the provider
+    VOID_REFUSED = "void_refused"  # the hold stands, and a person must look
+
+
+TRANSITIONS: Mapping[tuple[PaymentStatus, PaymentEvent], PaymentStatus] = {
+    (PaymentStatus.AUTHORIZED, PaymentEvent.CAPTURE_STARTED): PaymentStatus.CAPTURING,
+    (PaymentStatus.CAPTURING, PaymentEvent.CAPTURE_STARTED): PaymentStatus.CAPTURING,
+    (PaymentStatus.CAPTURING, PaymentEvent.CAPTURE_UNANSWERED): PaymentStatus.CAPTURING,
+    (PaymentStatus.CAPTURING, PaymentEvent.CAPTURED): PaymentStatus.CAPTURED,
+    (PaymentStatus.CAPTURING, PaymentEvent.CAPTURE_REFUSED): PaymentStatus.AUTHORIZED,
+    (PaymentStatus.CAPTURING, PaymentEvent.AUTHORIZATION_LAPSED): PaymentStatus.VOIDED,
+    (PaymentStatus.AUTHORIZED, PaymentEvent.VOID_STARTED): PaymentStatus.VOIDING,
+    (PaymentStatus.VOIDING, PaymentEvent.VOID_UNANSWERED): PaymentStatus.VOIDING,
+    (PaymentStatus.VOIDING, PaymentEvent.VOIDED): PaymentStatus.VOIDED,
+    (PaymentStatus.VOIDING, PaymentEvent.VOID_OVERTAKEN_BY_CAPTURE): PaymentStatus.CAPTURED,
+    (PaymentStatus.VOIDING, PaymentEvent.VOID_REFUSED): PaymentStatus.AUTHORIZED,
+}
+
+
+class CaptureState(StrEnum):
+    """Where a capture job stands."""
+
+    WAITING = "waiting"  # until the grace period is over
+    ACTIVE = "active"  # claimed by a worker; may have reached the provider
+    DONE = "done"  # captured
+    REMOVED = "removed"  # the order was canceled first
+    FAILED = "failed"  # refused by the provider; an alert says why
+
+
+class CaptureEvent(StrEnum):
+    """What happens to a capture job."""
+
+    STARTED = "started"
+    CAPTURED = "captured"
+    REFUSED = "refused"
+    CANCELED = "canceled"
+
+
+CAPTURE_TRANSITIONS: Mapping[tuple[CaptureState, CaptureEvent], CaptureState] = {
+    (CaptureState.WAITING, CaptureEvent.STARTED): CaptureState.ACTIVE,
+    (CaptureState.ACTIVE, CaptureEvent.STARTED): CaptureState.ACTIVE,
+    (CaptureState.ACTIVE, CaptureEvent.CAPTURED): CaptureState.DONE,
+    (CaptureState.ACTIVE, CaptureEvent.REFUSED): CaptureState.FAILED,
+    (CaptureState.WAITING, CaptureEvent.CANCELED): CaptureState.REMOVED,
+}
+
+
+class VoidState(StrEnum):
+    """Where a void stands."""
+
+    REQUESTED = "requested"  # may have reached the provider; retried under one key until it is known
+    RELEASED = "released"  # the shopper's money is free
+    OVERTAKEN = "overtaken"  # the provider had captured it: it must be refunded instead
+    REFUSED = "refused"  # the provider said no; a person must look
+
+
+class VoidEvent(StrEnum):
+    """What happens to a void."""
+
+    RELEASED = "released"
+    OVERTAKEN = "overtaken"
+    REFUSED = "refused"
+
+
+VOID_TRANSITIONS: Mapping[tuple[VoidState, VoidEvent], VoidState] = {
+    (VoidState.REQUESTED, VoidEvent.RELEASED): VoidState.RELEASED,
+    (VoidState.REQUESTED, VoidEvent.OVERTAKEN): VoidState.OVERTAKEN,
+    (VoidState.REQUESTED, VoidEvent.REFUSED): VoidState.REFUSED,
+}

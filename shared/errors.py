@@ -1,0 +1,163 @@
+"""Problems: what we answer when we say no (RFC 9457).
+
+Each class carries its `code` and `http_status`; its docstring is the default message, and the title of the problem.
+"""
+
+from typing import Any, ClassVar
+
+import msgspec
+
+
+class Problem(Exception):
+    """Something went wrong on our side."""
+
+    code: ClassVar[str] = "internal_error"
+    http_status: ClassVar[int] = 500
+    #: Seconds after which the caller may try again.
+    retry_after: ClassVar[int | None] = None
+
+    def __init__(self, message: str | None = None, **members: Any) -> None:
+        super().__init__(message)
+        self.message = message or type(self).title()
+        self.members = members
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _revive, (type(self), self.message, self.members)
+
+    @classmethod
+    def title(cls) -> str:
+        """The docstring's first line, without its full stop."""
+        return (cls.__doc__ or "").strip().splitlines()[0].rstrip(".")
+
+    def document(self) -> dict[str, Any]:
+        """The problem document, with the `code` and `message` members that the client contracts name."""
+        return {
+            "type": "about:blank",
+            "title": type(self).title(),
+            "status": self.http_status,
+            "code": self.code,
+            "message": self.message,
+            **self.members,
+        }
+
+    def body(self) -> str:
+        """The problem document as JSON, as it is stored and sent."""
+        return msgspec.json.encode(self.document()).decode()
+
+
+def _revive(cls: type[Problem], message: str, members: dict[str, Any]) -> Problem:
+    return cls(message, **members)
+
+
+class Malformed(Problem):
+    """The request could not be read."""
+
+    code, http_status = "malformed", 400
+
+
+class Invalid(Problem):
+    """The request is not what this route takes."""
+
+    code, http_status = "invalid", 422
+
+
+class TooLarge(Problem):
+    """The body is too large."""
+
+    code, http_status = "body_too_large", 413
+
+
+class UnsupportedMediaType(Problem):
+    """The body must be application/json."""
+
+    code, http_status = "unsupported_media_type", 415
+
+
+class Unauthorized(Problem):
+    """A valid token is required."""
+
+    code, http_status = "unauthorized", 401
+
+
+class Forbidden(Problem):
+    """This token does not allow that."""
+
+    code, http_status = "forbidden", 403
+
+
+class OwnershipViolation(Forbidden):
+    """This belongs to somebody else."""
+
+    code = "not_yours"
+
+
+class NotFound(Problem):
+    """There is no such thing here."""
+
+    code, http_status = "not_found", 404
+
+
+class MethodNotAllowed(Problem):
+    """This route does not answer that method."""
+
+    code, http_status = "method_not_allowed", 405
+
+
+class LateCancel(Problem):
+    """Order already processed."""
+
+    code, http_status = "late_cancel", 409
+
+
+class PartialCapture(Problem):
+    """Cannot cancel partially captured order."""
+
+    code, http_status = "partial_capture", 422
+
+
+class OrderConflict(Problem):
+    """Another order is registered under this id."""
+
+    code, http_status = "order_conflict", 409
+
+
+class PaymentConflict(Problem):
+    """Another order is registered with this payment."""
+
+    code, http_status = "payment_conflict", 409
+
+
+class PaymentUnusable(Problem):
+    """The payment cannot carry this order."""
+
+    code, http_status = "payment_unusable", 422
+
+
+class KeyReused(Problem):
+    """This idempotency key came with another request."""
+
+    code, http_status = "idempotency_key_reused", 422
+
+
+class KeyMalformed(Problem):
+    """The idempotency key must be 1 to 255 printable characters."""
+
+    code, http_status = "idempotency_key_malformed", 400
+
+
+class CaptureUnconfirmed(Problem):
+    """The capture could not be confirmed stopped; your request is kept and tried again."""
+
+    code, http_status, retry_after = "capture_unconfirmed", 503, 2
+
+
+class Unavailable(Problem):
+    """The service cannot take requests right now."""
+
+    code, http_status, retry_after = "unavailable", 503, 5
+
+
+class Parked(Problem):
+    """The request could not be carried out; a person looks at it."""
+
+    code, http_status = "parked", 500

@@ -1,0 +1,45 @@
+"""Money: integers of minor units with an ISO 4217 currency; Decimal where a rate is applied; never a float."""
+
+from decimal import ROUND_HALF_UP, Decimal
+
+#: Currencies whose minor unit is not a hundredth (ISO 4217).
+_DECIMALS = {
+    **dict.fromkeys(
+        (
+            "BIF",
+            "CLP",
+            "DJF",
+            "GNF",
+            "ISK",
+            "JPY",
+            "KMF",
+            "KRW",
+            "PYG",
+            "RWF",
+            "UGX",
+            "VND",
+            "VUV",
+            "XAF",
+            "XOF",
+            "XPF",
+        ),
+        0,
+    ),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+}
+
+
+def decimals(currency: str) -> int:
+    """Return how many decimal places the currency's minor unit has, e.g. 2 for USD, 0 for JPY, 3 for KWD."""
+    return _DECIMALS.get(currency, 2)
+
+
+def taxed(amount: int, rate: Decimal) -> int:
+    """Return `amount` (minor units) with tax at `rate` (0.10 is ten percent) added, rounded half up."""
+    return int((amount * (1 + rate)).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+def text(amount: int, currency: str) -> str:
+    """Return minor units for people to read, e.g. `33.00 USD` or `1500 JPY`."""
+    places = decimals(currency)
+    return f"{Decimal(amount).scaleb(-places):,.{places}f} {currency}"

@@ -1,0 +1,105 @@
+"""Mail, through SMTP (RFC 5321): one recipient a message, connections kept open.
+
+A deterministic Message-ID lets people and mailbox providers spot a repeat; SMTP itself has no idempotency.
+"""
+
+import queue
+import smtplib
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+
+from shared.providers.ports import Refused, Unknown
+
+#: How many idle connections are kept; one for each message that is sent at once is plenty.
+IDLE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A message to one recipient, as text and as HTML."""
+
+    message_id: str
+    recipient: str
+    subject: str
+    text: str
+    html: str
+
+
+class Mailer:
+    """Sends through one server.  Raises `Refused` for a final no, `Unknown` for anything that may go through later."""
+
+    def __init__(self, host: str, port: int, *, start_tls: bool, timeout: float, sender: str) -> None:
+        self._host, self._port, self._start_tls, self._timeout = host, port, start_tls, timeout
+        self._sender = sender
+        self.domain = parseaddr(sender)[1].rpartition("@")[2]
+        self._idle: queue.LifoQueue[smtplib.SMTP] = queue.LifoQueue(IDLE)
+
+    def send(self, mail: Mail) -> None:
+        """Hand one message to the server."""
+        message = self._message(mail)
+        try:
+            self._deliver(parseaddr(self._sender)[1], mail.recipient, message)
+        except smtplib.SMTPRecipientsRefused as error:
+            code, _ = error.recipients[mail.recipient]
+            raise _sorted(code) from error
+        except smtplib.SMTPResponseException as error:
+            raise _sorted(error.smtp_code) from error
+        except (smtplib.SMTPException, OSError) as error:
+            raise Unknown(type(error).__name__) from error
+
+    def _deliver(self, sender: str, recipient: str, message: bytes) -> None:
+        connection = self._kept()
+        if connection is not None:
+            try:
+                connection.rset()  # an idle connection that the server closed is found out before anything is sent
+            except (smtplib.SMTPException, OSError):
+                connection.close()
+                connection = None
+        connection = connection or self._connect()
+        try:
+            connection.sendmail(sender, [recipient], message)
+        except BaseException:
+            connection.close()
+            raise
+        self._keep(connection)
+
+    def _kept(self) -> smtplib.SMTP | None:
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            return None
+
+    def _keep(self, connection: smtplib.SMTP) -> None:
+        try:
+            self._idle.put_nowait(connection)
+        except queue.Full:
+            connection.quit()
+
+    def _connect(self) -> smtplib.SMTP:
+        connection = smtplib.SMTP(self._host, self._port, timeout=self._timeout)
+        if self._start_tls:
+            connection.starttls(context=ssl.create_default_context())
+        return connection
+
+    def _message(self, mail: Mail) -> bytes:
+        message = EmailMessage(policy=SMTP)
+        message["From"] = self._sender
+        message["To"] = Address(addr_spec=mail.recipient)
+        message["Subject"] = mail.subject
+        message["Date"] = format_datetime(datetime.now(UTC))
+        message["Message-ID"] = f"<{mail.message_id}@{self.domain}>"
+        message["Auto-Submitted"] = "auto-generated"
+        message["X-Auto-Response-Suppress"] = "All"
+        message.set_content(mail.text, cte="quoted-printable")
+        message.add_alternative(mail.html, subtype="html", cte="quoted-printable")
+        return message.as_bytes()
+
+
+def _sorted(code: int) -> Exception:
+    """4xx means later, 5xx means never (RFC 5321, section 4.2.1)."""
+    return Refused(str(code)) if code >= 500 else Unknown(str(code))

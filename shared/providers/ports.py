@@ -1,0 +1,78 @@
+"""What the mesh asks of those who hold money, and the three kinds of answer: done, refused, unknown."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+
+class Refused(Exception):
+    """The provider said no, and nothing happened; asking again the same way is of no use."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Unknown(Exception):
+    """No answer that says whether it happened; ask again under the same key."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class HoldStatus(StrEnum):
+    """How an authorization stands at its provider."""
+
+    UNCONFIRMED = "unconfirmed"  # no money is held yet
+    HELD = "held"
+    CAPTURED = "captured"
+    PARTIALLY_CAPTURED = "partially_captured"
+    RELEASED = "released"  # canceled or expired
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """An authorization as its provider describes it; amounts in minor units of `currency` (ISO 4217, upper case)."""
+
+    reference: str
+    status: HoldStatus
+    currency: str
+    authorized: int
+    captured: int
+    released: int
+    #: When the hold lapses, in UTC; None when the provider does not say.
+    capture_before: datetime | None
+
+
+class Voided(StrEnum):
+    """What became of a void."""
+
+    RELEASED = "released"
+    ALREADY_RELEASED = "already_released"
+    ALREADY_CAPTURED = "already_captured"
+
+
+class Captured(StrEnum):
+    """What became of a capture."""
+
+    CAPTURED = "captured"
+    ALREADY_CAPTURED = "already_captured"
+    LAPSED = "lapsed"  # the hold was canceled or expired before
+
+
+class PaymentProvider(Protocol):
+    """Every call may raise `Refused` or `Unknown`, and is safe to repeat under the same key."""
+
+    def read(self, reference: str) -> Authorization:
+        """Return the authorization as it stands."""
+        ...
+
+    def void(self, reference: str, key: str) -> Voided:
+        """Release the whole hold."""
+        ...
+
+    def capture(self, reference: str, amount: int, key: str) -> Captured:
+        """Take `amount` minor units and release the rest."""
+        ...

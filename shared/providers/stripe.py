@@ -1,0 +1,148 @@
+"""Stripe, through its own SDK (stripe-python 16): https://docs.stripe.com/api/payment_intents.
+
+Every call that moves money carries our idempotency key; the SDK would invent a random one.  It retries nothing by
+itself: our outbox does, under the same key, with the outcome written down in between.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import requests
+import stripe
+from requests.adapters import HTTPAdapter
+
+from shared.providers.ports import Authorization, Captured, HoldStatus, Refused, Unknown, Voided
+
+stripe.enable_telemetry = False  # it would write a file to the home directory and send an id
+
+#: What a PaymentIntent's status means while nothing has been captured of it.
+HOLD: Mapping[str, HoldStatus] = {
+    "requires_payment_method": HoldStatus.UNCONFIRMED,
+    "requires_confirmation": HoldStatus.UNCONFIRMED,
+    "requires_action": HoldStatus.UNCONFIRMED,
+    "processing": HoldStatus.UNCONFIRMED,
+    "requires_capture": HoldStatus.HELD,
+    "canceled": HoldStatus.RELEASED,
+    "succeeded": HoldStatus.CAPTURED,
+}
+
+#: What a PaymentIntent that could not be canceled tells of itself.
+NOT_CANCELED: Mapping[str, Voided] = {
+    "canceled": Voided.ALREADY_RELEASED,
+    "succeeded": Voided.ALREADY_CAPTURED,
+}
+
+#: What a PaymentIntent that could not be captured tells of itself.
+NOT_CAPTURED: Mapping[str, Captured] = {
+    "succeeded": Captured.ALREADY_CAPTURED,
+    "canceled": Captured.LAPSED,
+}
+
+UNEXPECTED_STATE = "payment_intent_unexpected_state"
+
+Answer = TypeVar("Answer")
+Outcome = TypeVar("Outcome", Voided, Captured)
+
+
+class Stripe:
+    """A `PaymentProvider` whose references are PaymentIntent ids."""
+
+    def __init__(self, api_key: str, api_base: str, timeout: tuple[float, float], connections: int) -> None:
+        """`timeout` is (connect, read) in seconds; `connections` are kept open, for as many calls at once."""
+        session = requests.Session()
+        session.trust_env = False  # no proxy or netrc look-up in every request
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=connections))
+        self._intents = stripe.StripeClient(
+            api_key,
+            base_addresses={"api": api_base} if api_base else {},
+            max_network_retries=0,
+            http_client=stripe.RequestsClient(timeout=timeout, session=session),
+        ).v1.payment_intents
+
+    def read(self, reference: str) -> Authorization:
+        """Return the PaymentIntent as an authorization."""
+        intent = _ask(lambda: self._intents.retrieve(reference, {"expand": ["latest_charge"]}))
+        captured = intent.amount_received
+        status = HOLD.get(intent.status, HoldStatus.UNCONFIRMED)
+        if captured and captured < intent.amount:
+            status = HoldStatus.PARTIALLY_CAPTURED
+        held = 0 if status is HoldStatus.RELEASED else intent.amount_capturable
+        return Authorization(
+            reference=reference,
+            status=status,
+            currency=intent.currency.upper(),
+            authorized=intent.amount,
+            captured=captured,
+            released=0 if status is HoldStatus.UNCONFIRMED else intent.amount - captured - held,
+            capture_before=_capture_before(intent),
+        )
+
+    def void(self, reference: str, key: str) -> Voided:
+        """Cancel the PaymentIntent."""
+        try:
+            _ask(
+                lambda: self._intents.cancel(
+                    reference, {"cancellation_reason": "requested_by_customer"}, {"idempotency_key": key}
+                )
+            )
+        except _UnexpectedState as error:
+            return _meaning(NOT_CANCELED, error)
+        return Voided.RELEASED
+
+    def capture(self, reference: str, amount: int, key: str) -> Captured:
+        """Capture `amount` minor units of the PaymentIntent; Stripe releases the rest."""
+        try:
+            _ask(lambda: self._intents.capture(reference, {"amount_to_capture": amount}, {"idempotency_key": key}))
+        except _UnexpectedState as error:
+            return _meaning(NOT_CAPTURED, error)
+        return Captured.CAPTURED
+
+
+class _UnexpectedState(Exception):
+    """The PaymentIntent is in a state that does not allow the call."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def _meaning(table: Mapping[str, Outcome], error: _UnexpectedState) -> Outcome:
+    if error.status not in table:
+        raise Refused(f"{UNEXPECTED_STATE}:{error.status}")
+    return table[error.status]
+
+
+def _ask(call: Callable[[], Answer]) -> Answer:
+    """Make one call and sort its failure.  Raises `Refused`, `Unknown` or `_UnexpectedState`."""
+    try:
+        return call()
+    except (stripe.CardError, stripe.InvalidRequestError, stripe.IdempotencyError) as error:
+        code = _code(error)
+        if code == UNEXPECTED_STATE:
+            raise _UnexpectedState(_details(error).get("payment_intent", {}).get("status", "")) from error
+        raise Refused(code) from error
+    except stripe.StripeError as error:  # also a wrong API key: a person mends it, and the operation goes on
+        raise Unknown(_code(error)) from error
+
+
+def _code(error: stripe.StripeError) -> str:
+    """A short name for logs and rows: Stripe's code, else its type; never its message, which may name people."""
+    details = _details(error)
+    return str(details.get("code") or details.get("type") or type(error).__name__)
+
+
+def _details(error: stripe.StripeError) -> dict[str, Any]:
+    body = error.json_body
+    details = body.get("error") if isinstance(body, dict) else None
+    return details if isinstance(details, dict) else {}
+
+
+def _capture_before(intent: stripe.PaymentIntent) -> datetime | None:
+    charge = intent.latest_charge
+    if charge is None or isinstance(charge, str):
+        return None
+    card = getattr(charge.payment_method_details, "card", None)
+    seconds = getattr(card, "capture_before", None)
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None

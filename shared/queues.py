@@ -1,0 +1,38 @@
+"""The names on the wire.  Once released, a queue or task name never changes: messages outlive deployments."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Queue(StrEnum):
+    """Where a message waits; each queue can be its own worker deployment."""
+
+    REGISTER = "register"  # what the shop tells us: orders, stock
+    CANCEL = "cancel"
+    CAPTURE = "capture"
+    VOID = "void"
+    EMAIL = "email"
+    HOUSEKEEPING = "housekeeping"
+
+
+class Task(StrEnum):
+    """What a message asks for; every task takes one id."""
+
+    REGISTER_ORDER = "register.order"  # an intent's id
+    SET_STOCK = "register.stock"  # an intent's id
+    CANCEL_ORDER = "cancel.order"  # an intent's id
+    CAPTURE_PAYMENT = "capture.payment"  # a capture job's id
+    VOID_PAYMENT = "void.payment"  # a void's id
+    SEND_EMAIL = "email.send"  # an e-mail's id
+    SWEEP_OUTBOX = "housekeeping.sweep_outbox"  # beat's; no id
+
+
+QUEUE_OF: Mapping[Task, Queue] = {
+    Task.REGISTER_ORDER: Queue.REGISTER,
+    Task.SET_STOCK: Queue.REGISTER,
+    Task.CANCEL_ORDER: Queue.CANCEL,
+    Task.CAPTURE_PAYMENT: Queue.CAPTURE,
+    Task.VOID_PAYMENT: Queue.VOID,
+    Task.SEND_EMAIL: Queue.EMAIL,
+    Task.SWEEP_OUTBOX: Queue.HOUSEKEEPING,
+}

@@ -1,0 +1,103 @@
+"""What clients send us: the bodies of every route, checked for shape before anything is recorded.
+
+Unknown members are refused, so that a misspelt one is not silently ignored.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from shared.domain.payments import Provider
+
+#: Python's `$` also matches before a last newline, other engines' does not; this end means the same to all.
+END = r"$(?!\n)"
+
+#: An id that may stand in a URL: no dot at the start, no slash, nothing to escape.
+ID = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}" + END
+
+Id = Annotated[str, Meta(pattern=ID, description="1 to 128 letters, digits, and _ . : -")]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}" + END, description="ISO 4217, upper case")]
+#: Minor units; twelve digits keep sums far inside a bigint.
+Minor = Annotated[int, Meta(ge=0, le=999_999_999_999, description="minor units of the order's currency")]
+Text = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+" + END)]
+Email = Annotated[
+    str,
+    Meta(
+        max_length=254,
+        pattern=r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*"
+        + END,
+    ),
+]
+
+
+class OrderLine(Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of an order."""
+
+    sku: Id
+    quantity: Annotated[int, Meta(ge=1, le=100_000)]
+    unit_price: Minor
+    tax_rate: Annotated[
+        Decimal, Meta(description='a decimal string, "0.10" is ten percent; 0 to 1, at most five places')
+    ] = Decimal(0)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tax_rate <= 1 or self.tax_rate != round(self.tax_rate, 5):
+            raise ValueError("tax_rate lies between 0 and 1 and has at most five places")
+
+
+class Address(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the goods go."""
+
+    name: Text
+    line1: Text
+    city: Text
+    postal_code: Text
+    country: Annotated[str, Meta(pattern=r"^[A-Z]{2}" + END, description="ISO 3166-1 alpha-2")]
+    line2: Text | None = None
+    state: Text | None = None
+    phone: Text | None = None
+
+
+class PaymentReference(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who holds the money, and under which name."""
+
+    provider: Provider
+    reference: Id | None = None
+
+    def __post_init__(self) -> None:
+        if (self.provider is Provider.STRIPE) != (self.reference is not None):
+            raise ValueError("reference is required for stripe, and only there")
+
+
+class Shipment(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who carries the goods."""
+
+    courier: Text
+    awb: Id
+
+
+class Registration(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /orders`: what was bought."""
+
+    currency: Currency
+    email: Email
+    lines: Annotated[list[OrderLine], Meta(min_length=1, max_length=200)]
+    payment: PaymentReference
+    order_id: Id | None = None
+    customer_id: Id | None = None
+    shipping: Minor = 0
+    address: Address | None = None
+    shipment: Shipment | None = None
+    placed_at: Annotated[datetime, Meta(tz=True, description="starts the grace period")] | None = None
+
+
+class StockLevel(Struct, frozen=True, forbid_unknown_fields=True):
+    """`PUT /stock/{sku}`: the units that can be sold, not counting those of registered orders."""
+
+    quantity: Annotated[int, Meta(ge=0, le=1_000_000_000)]
+
+
+class Nothing(Struct, frozen=True, forbid_unknown_fields=True):
+    """A body without members, or no body at all."""

@@ -1,0 +1,93 @@
+"""Every setting of the mesh, read once from the environment and passed in.
+
+A setting `database_url` is read from `COUNTERMAND_DATABASE_URL`.  This is the only file that reads the environment.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+
+PREFIX = "COUNTERMAND_"
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class SettingsError(Exception):
+    """The environment does not make a usable configuration; the message says how to mend it."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The configuration of one process; times are seconds unless the name says otherwise."""
+
+    database_url: str
+    broker_url: str
+    profile: Literal["embedded", "production"] = "production"
+
+    #: Signing keys by `kid`; the first one signs, all of them verify, so that keys can be rotated.
+    jwt_keys: dict[str, str]
+    jwt_algorithm: Literal["HS256", "RS256"] = "HS256"
+
+    stripe_api_key: str = ""
+    #: Empty means Stripe itself.
+    stripe_api_base: str = ""
+    #: Waiting longer than three seconds for a TCP handshake never helped.
+    provider_connect_timeout: Positive = 3.05
+    #: Shorter than the gateway's wait, so that a void that gets no answer is still reported to the shopper.
+    provider_read_timeout: Positive = 8.0
+
+    smtp_host: str = "127.0.0.1"
+    smtp_port: int = 25
+    smtp_start_tls: bool = True
+    smtp_timeout: Positive = 10.0
+    mail_from: str = "Countermand <orders@countermand.example>"
+
+    #: How long a shopper may take an order back (seed 0: one hour).
+    grace_period: Positive = 3600.0
+    #: How long the shopper's token outlives the grace period, so that a late cancel is told why.
+    modification_token_leeway: Positive = 86400.0
+
+    #: How long the gateway waits for an outcome before it answers 202.
+    wait: Positive = 10.0
+    #: The longest wait that a client may ask for with `Prefer: wait=N`.
+    wait_limit: Positive = 60.0
+    #: Bodies above this many bytes are refused.
+    body_limit: Count = 64 * 1024
+    gateway_processes: Count = 1
+
+    #: How long a published message may stay without effect before the sweep publishes it again.
+    patience: Positive = 30.0
+    #: How often beat sweeps the outbox: the longest that lost messages and due captures wait.
+    sweep_every: Positive = 5.0
+    #: First pause after an unknown outcome; doubled up to `retry_ceiling` with full jitter.
+    retry_base: Positive = 2.0
+    retry_ceiling: Positive = 900.0
+    #: About two days of retries at the ceiling; then a person decides.
+    retry_limit: Count = 200
+    #: How often a task may break (an exception nobody foresaw) before it is parked.
+    breakage_limit: Count = 10
+
+    #: Connections a process may hold; above the number of greenlets that use the database at once.
+    database_pool: Count = 20
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings.  Raises `SettingsError` naming the variable that is missing or malformed."""
+    values: dict[str, object] = {}
+    for field in msgspec.structs.fields(Settings):
+        raw = environ.get(PREFIX + field.name.upper())
+        if raw is not None:
+            values[field.name] = _parse_keys(raw) if field.name == "jwt_keys" else raw
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{error}; settings are {PREFIX}<NAME> environment variables") from None
+
+
+def _parse_keys(raw: str) -> object:
+    try:
+        return msgspec.json.decode(raw, type=dict[str, str])
+    except msgspec.DecodeError:
+        raise SettingsError(f"{PREFIX}JWT_KEYS must be a JSON object of kid to secret") from None

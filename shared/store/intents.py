@@ -1,0 +1,180 @@
+"""Intents: intake by idempotency key, and the answers that are kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from shared.domain.intents import RUNNING, TASK_OF, IntentState, Operation
+from shared.errors import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class NewIntent:
+    """One request, as the gateway took it in.  Its scope is (actor, operation, subject, idempotency key)."""
+
+    id: str
+    operation: Operation
+    subject: str
+    actor: str
+    idempotency_key: str | None
+    #: SHA-256 of what was asked; tells a repeated request from another one under the same key.
+    fingerprint: bytes
+    #: The validated body, as JSON.
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An intent as it stands."""
+
+    id: str
+    operation: Operation
+    subject: str
+    actor: str
+    state: IntentState
+    payload: Any
+    fingerprint: bytes
+    accepted_at: datetime
+    #: Why a running intent cannot go on for now: a problem's code.
+    hindrance: str | None
+    answer_status: int | None
+    answer_body: str | None
+
+    @property
+    def running(self) -> bool:
+        """Whether its answer is still to come."""
+        return self.state in RUNNING
+
+
+_COLUMNS = """id, operation, subject, actor, state, payload, fingerprint, accepted_at, hindrance,
+              answer_status, answer_body"""
+
+_ACCEPT = text("""
+    WITH fresh AS (
+        INSERT INTO intents (id, operation, subject, actor, idempotency_key, fingerprint, payload, waiters)
+        VALUES (:id, :operation, :subject, :actor, :key, :fingerprint, CAST(:payload AS jsonb),
+                CAST(:waiters AS text[]))
+        ON CONFLICT DO NOTHING
+        RETURNING id
+    )
+    INSERT INTO outbox (subject, task, due_at)
+    SELECT id, :task, now() + make_interval(secs => :patience) FROM fresh
+    RETURNING subject
+""")
+
+_JOIN = text(f"""
+    UPDATE intents
+    SET waiters = CASE WHEN state IN ('accepted', 'working') THEN waiters || CAST(:waiters AS text[]) ELSE waiters END,
+        hindrance = NULL
+    WHERE subject = :subject AND operation = :operation AND actor = :actor AND (
+        idempotency_key = :key
+        OR CAST(:key AS text) IS NULL AND idempotency_key IS NULL
+            AND fingerprint = :fingerprint AND state IN ('accepted', 'working')
+    )
+    RETURNING {_COLUMNS}
+""")
+
+_READ = text(f"SELECT {_COLUMNS} FROM intents WHERE id = :id")
+
+_WORKING = text("UPDATE intents SET state = 'working' WHERE id = :id AND state IN ('accepted', 'working')")
+
+_HINDER = text("""
+    UPDATE intents SET hindrance = :hindrance WHERE id = :id AND state IN ('accepted', 'working') RETURNING waiters
+""")
+
+_END = text("""
+    UPDATE intents
+    SET state = :state, answer_status = :status, answer_body = :body, ended_at = now(), hindrance = NULL
+    WHERE id = :id AND state IN ('accepted', 'working')
+    RETURNING id, waiters
+""")
+
+_END_WORKING = text("""
+    UPDATE intents
+    SET state = 'done', answer_status = :status, answer_body = :body, ended_at = now(), hindrance = NULL
+    WHERE subject = :subject AND operation = :operation AND state = 'working'
+    RETURNING id, waiters
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Bell:
+    """Somebody waits for this intent at these reply queues."""
+
+    intent_id: str
+    waiters: Sequence[str]
+
+
+def accept(connection: Connection, new: NewIntent, waiters: Sequence[str], patience: float) -> bool:
+    """Record the intent and its message; False when one of the same scope stands in the way."""
+    accepted = connection.execute(
+        _ACCEPT, {**_scope(new), "waiters": list(waiters), "task": TASK_OF[new.operation], "patience": patience}
+    )
+    return accepted.scalar() is not None
+
+
+def join(connection: Connection, new: NewIntent, waiters: Sequence[str]) -> Intent | None:
+    """Wait along with the intent of the same scope; None when it has just ended and no key binds the two."""
+    row = connection.execute(_JOIN, {**_scope(new), "waiters": list(waiters)}).one_or_none()
+    return _intent(row) if row else None
+
+
+def read(connection: Connection, intent_id: str) -> Intent | None:
+    """Return the intent as it stands."""
+    row = connection.execute(_READ, {"id": intent_id}).one_or_none()
+    return _intent(row) if row else None
+
+
+def mark_working(connection: Connection, intent_id: str) -> None:
+    """The intent's rules were judged; what follows from it will end it."""
+    connection.execute(_WORKING, {"id": intent_id})
+
+
+def hinder(connection: Connection, intent_id: str, problem: type[Problem]) -> Bell | None:
+    """Note why the intent cannot go on for now.  It stays accepted: a 503 is never recorded as an answer."""
+    row = connection.execute(_HINDER, {"id": intent_id, "hindrance": problem.code}).one_or_none()
+    return Bell(intent_id, row.waiters) if row else None
+
+
+def end(connection: Connection, intent_id: str, state: IntentState, status: int, body: str) -> Bell | None:
+    """Store the answer, once; None when the intent has one already."""
+    values = {"id": intent_id, "state": state, "status": status, "body": body}
+    row = connection.execute(_END, values).one_or_none()
+    return Bell(row.id, row.waiters) if row else None
+
+
+def end_working(connection: Connection, operation: Operation, subject: str, status: int, body: str) -> list[Bell]:
+    """Store one answer for every intent that waits for the same outcome on the same subject."""
+    values = {"operation": operation, "subject": subject, "status": status, "body": body}
+    return [Bell(row.id, row.waiters) for row in connection.execute(_END_WORKING, values)]
+
+
+def _scope(new: NewIntent) -> dict[str, Any]:
+    return {
+        "id": new.id,
+        "operation": new.operation,
+        "subject": new.subject,
+        "actor": new.actor,
+        "key": new.idempotency_key,
+        "fingerprint": new.fingerprint,
+        "payload": new.payload,
+    }
+
+
+def _intent(row: Row[Any]) -> Intent:
+    return Intent(
+        id=row.id,
+        operation=Operation(row.operation),
+        subject=row.subject,
+        actor=row.actor,
+        state=IntentState(row.state),
+        payload=row.payload,
+        fingerprint=bytes(row.fingerprint),
+        accepted_at=row.accepted_at,
+        hindrance=row.hindrance,
+        answer_status=row.answer_status,
+        answer_body=row.answer_body,
+    )

@@ -1,0 +1,196 @@
+"""Orders, their lines and their payments: locked reads, and the writes that keep the three in step."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from shared.domain.cancel import Cancelable
+from shared.domain.intents import RUNNING, IntentState
+from shared.domain.orders import TRANSITIONS, OrderEvent, OrderKind, OrderStatus
+from shared.domain.payments import CaptureState, PaymentStatus, VoidState
+from shared.domain.transitions import advance
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What was bought: `unit_price` in minor units of the order's currency, `tax_rate` 0.10 for ten percent."""
+
+    sku: str
+    quantity: int
+    unit_price: int
+    tax_rate: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """An order as the shop registered it; amounts in minor units."""
+
+    id: str
+    kind: OrderKind
+    status: OrderStatus
+    currency: str
+    total: int
+    shipping: int
+    email: str
+    customer_id: str | None
+    address: str | None
+    shipment: str | None
+    fingerprint: bytes
+    placed_at: datetime
+    grace_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOrder:
+    """An order locked for a cancel, with the intent that asks for it."""
+
+    id: str
+    order: Cancelable
+    currency: str
+    total: int
+    email: str
+    intent_running: bool
+    actor: str
+    payment_id: str
+    job_id: str | None
+    void_state: VoidState | None
+    void_error: str | None
+
+
+_INSERT = text("""
+    INSERT INTO orders (id, kind, status, currency, total, shipping, email, customer_id, address, shipment,
+                        fingerprint, placed_at, grace_until)
+    VALUES (:id, :kind, :status, :currency, :total, :shipping, :email, :customer_id, CAST(:address AS jsonb),
+            CAST(:shipment AS jsonb), :fingerprint, :placed_at, :grace_until)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id
+""")
+
+_INSERT_LINES = text("""
+    INSERT INTO order_lines (order_id, line, sku, quantity, unit_price, tax_rate, reserved)
+    SELECT :order_id, position, sku, quantity, unit_price, tax_rate, 0 FROM unnest(
+        CAST(:skus AS text[]), CAST(:quantities AS integer[]), CAST(:unit_prices AS bigint[]),
+        CAST(:tax_rates AS numeric[])
+    ) WITH ORDINALITY AS l (sku, quantity, unit_price, tax_rate, position)
+""")
+
+_LOCK = text("SELECT status FROM orders WHERE id = :id FOR NO KEY UPDATE")
+
+# The order's lock is taken first and alone; what is read with it would be as old as the wait for the lock.
+_LOCK_FOR_INTENT = text("""
+    SELECT o.id FROM intents i JOIN orders o ON o.id = i.subject WHERE i.id = :intent_id FOR NO KEY UPDATE OF o
+""")
+
+_HELD = text("""
+    SELECT o.id, o.status, o.customer_id, o.grace_until, o.currency, o.total, o.email,
+           i.state AS intent_state, i.actor,
+           p.id AS payment_id, p.status AS payment_status,
+           j.id AS job_id, j.state AS job_state,
+           v.state AS void_state, v.last_error AS void_error
+    FROM orders o
+    JOIN intents i ON i.id = :intent_id
+    JOIN payments p ON p.order_id = o.id
+    LEFT JOIN capture_jobs j ON j.payment_id = p.id AND j.state <> 'failed'
+    LEFT JOIN LATERAL (
+        SELECT state, last_error FROM voids WHERE payment_id = p.id ORDER BY id DESC LIMIT 1
+    ) v ON true
+    WHERE o.id = :order_id
+    FOR NO KEY UPDATE OF p
+""")
+
+_CANCEL = text("""
+    UPDATE orders SET status = :after, canceled_at = now(), cancellation_source = :source
+    WHERE id = :id AND status = :before
+""")
+
+_FINGERPRINT = text("""
+    SELECT o.fingerprint, o.id, o.currency, o.total, o.grace_until FROM orders o WHERE o.id = :id
+""")
+
+_VIEW = text("""
+    SELECT o.id AS order_id, o.kind, o.status, o.currency, o.total, o.shipping, o.customer_id, o.shipment, o.placed_at,
+           o.grace_until, o.canceled_at, o.cancellation_source,
+           json_build_object('provider', p.provider, 'reference', p.reference, 'status', p.status,
+               'authorized', p.authorized, 'captured', p.captured, 'released', p.released,
+               'refunded', p.refunded) AS payment,
+           (SELECT json_agg(json_build_object('line', l.line, 'sku', l.sku, 'quantity', l.quantity,
+                'unit_price', l.unit_price, 'tax_rate', l.tax_rate::text) ORDER BY l.line)
+            FROM order_lines l WHERE l.order_id = o.id) AS lines
+    FROM orders o JOIN payments p ON p.order_id = o.id
+    WHERE o.id = :id
+""")
+
+
+def insert(connection: Connection, order: NewOrder, lines: list[Line]) -> bool:
+    """Write an order and its lines; False when the id is taken."""
+    if connection.execute(_INSERT, {name: getattr(order, name) for name in NewOrder.__slots__}).scalar() is None:
+        return False
+    connection.execute(
+        _INSERT_LINES,
+        {
+            "order_id": order.id,
+            "skus": [line.sku for line in lines],
+            "quantities": [line.quantity for line in lines],
+            "unit_prices": [line.unit_price for line in lines],
+            "tax_rates": [line.tax_rate for line in lines],
+        },
+    )
+    return True
+
+
+def lock(connection: Connection, order_id: str) -> OrderStatus:
+    """Take the order's lock: first of all locks in a transaction.  Answers its status."""
+    return OrderStatus(connection.execute(_LOCK, {"id": order_id}).scalar_one())
+
+
+def lock_for_intent(connection: Connection, intent_id: str) -> HeldOrder | None:
+    """Lock the order an intent is about, and read all that a cancel must know; None when there is no such order."""
+    order_id = connection.execute(_LOCK_FOR_INTENT, {"intent_id": intent_id}).scalar()
+    if order_id is None:
+        return None
+    row = connection.execute(_HELD, {"intent_id": intent_id, "order_id": order_id}).one()
+    return HeldOrder(
+        id=row.id,
+        order=Cancelable(
+            status=OrderStatus(row.status),
+            customer_id=row.customer_id,
+            grace_until=row.grace_until,
+            payment_status=PaymentStatus(row.payment_status),
+            capture_state=CaptureState(row.job_state) if row.job_state else None,
+        ),
+        currency=row.currency,
+        total=row.total,
+        email=row.email,
+        intent_running=IntentState(row.intent_state) in RUNNING,
+        actor=row.actor,
+        payment_id=row.payment_id,
+        job_id=row.job_id,
+        void_state=VoidState(row.void_state) if row.void_state else None,
+        void_error=row.void_error,
+    )
+
+
+def cancel_locked(connection: Connection, order_id: str, status: OrderStatus, source: str) -> None:
+    """Take the order back; the caller holds its lock and read `status` under it."""
+    after = advance(TRANSITIONS, status, OrderEvent.CANCELED)
+    connection.execute(_CANCEL, {"id": order_id, "before": status, "after": after, "source": source})
+
+
+def registered(connection: Connection, order_id: str) -> Any:
+    """Return (fingerprint, id, currency, total, grace_until) of a registered order, or None."""
+    return connection.execute(_FINGERPRINT, {"id": order_id}).one_or_none()
+
+
+def view(connection: Connection, order_id: str) -> dict[str, Any] | None:
+    """Return an order for people to see, with its payment and lines; None when there is none."""
+    row = connection.execute(_VIEW, {"id": order_id}).one_or_none()
+    return dict(row._mapping) if row else None
+
+
+def as_json(value: Any) -> str | None:
+    """Return a JSON column's text; None stays NULL."""
+    return None if value is None else msgspec.json.encode(value).decode()

@@ -1,0 +1,274 @@
+"""Payments, capture jobs and voids: every move of money, as rows.
+
+A void's and a capture job's idempotency key is derived from its id, so every attempt at it, by any worker, is one
+operation to the provider.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from shared.domain.payments import (
+    CAPTURE_TRANSITIONS,
+    TRANSITIONS,
+    VOID_TRANSITIONS,
+    CaptureEvent,
+    CaptureState,
+    PaymentEvent,
+    PaymentStatus,
+    Provider,
+    VoidEvent,
+    VoidState,
+)
+from shared.domain.transitions import advance
+
+
+@dataclass(frozen=True, slots=True)
+class NewPayment:
+    """A payment as the provider described it; amounts in minor units."""
+
+    id: str
+    order_id: str
+    provider: Provider
+    reference: str | None
+    status: PaymentStatus
+    currency: str
+    authorized: int
+    captured: int
+    released: int
+    capture_before: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A void to carry out."""
+
+    void_id: str
+    order_id: str
+    payment_id: str
+    provider: Provider
+    reference: str
+    attempts: int
+
+    @property
+    def idempotency_key(self) -> str:
+        """One key for all attempts."""
+        return f"void:{self.void_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """A capture job with its payment, read under the order's lock; `amount` and `authorized` in minor units."""
+
+    job_id: str
+    order_id: str
+    payment_id: str
+    provider: Provider
+    reference: str
+    state: CaptureState
+    payment_status: PaymentStatus
+    due: bool
+    attempts: int
+    amount: int
+    authorized: int
+
+    @property
+    def idempotency_key(self) -> str:
+        """One key for all attempts."""
+        return f"capture:{self.job_id}"
+
+
+_INSERT = text("""
+    INSERT INTO payments (id, order_id, provider, reference, status, currency, authorized, captured, released,
+                          capture_before)
+    VALUES (:id, :order_id, :provider, :reference, :status, :currency, :authorized, :captured, :released,
+            :capture_before)
+    ON CONFLICT (provider, reference) DO NOTHING
+    RETURNING id
+""")
+
+_SCHEDULE = text("""
+    INSERT INTO capture_jobs (id, order_id, payment_id, due_at) VALUES (:id, :order_id, :payment_id, :due_at)
+""")
+
+_REMOVE_JOB_AND_VOID = text("""
+    WITH removed AS (
+        UPDATE capture_jobs SET state = 'removed' WHERE id = :job_id AND state = 'waiting'
+    ), voiding AS (
+        UPDATE payments SET status = 'voiding' WHERE id = :payment_id
+    )
+    INSERT INTO voids (id, order_id, payment_id) VALUES (:void_id, :order_id, :payment_id)
+""")
+
+_CLAIM_VOID = text("""
+    SELECT v.id, v.order_id, v.payment_id, v.attempts, p.provider, p.reference
+    FROM voids v JOIN payments p ON p.id = v.payment_id
+    WHERE v.id = :id AND v.state = 'requested'
+""")
+
+_SETTLE_VOID = text("""
+    WITH settled AS (
+        UPDATE voids SET state = :state, attempts = attempts + 1, last_error = :error, settled_at = now()
+        WHERE id = :id AND state = 'requested'
+        RETURNING payment_id
+    )
+    UPDATE payments SET
+        status = :status,
+        captured = CASE WHEN :status = 'captured' THEN :captured ELSE captured END,
+        released = CASE WHEN :status IN ('voided', 'captured') THEN authorized - :captured ELSE released END
+    WHERE id IN (SELECT payment_id FROM settled)
+    RETURNING id
+""")
+
+_VOID_UNKNOWN = text("""
+    UPDATE voids SET attempts = attempts + 1, last_error = :error WHERE id = :id AND state = 'requested'
+    RETURNING attempts
+""")
+
+_CAPTURE = text("""
+    SELECT j.id, j.order_id, j.payment_id, j.state, j.attempts, j.due_at <= now() AS due, p.provider, p.reference,
+           p.status AS payment_status, p.authorized, o.total
+    FROM capture_jobs j JOIN payments p ON p.id = j.payment_id JOIN orders o ON o.id = j.order_id
+    WHERE j.id = :id
+    FOR NO KEY UPDATE OF p
+""")
+
+_JOB_ORDER = text("SELECT order_id FROM capture_jobs WHERE id = :id")
+
+_START_CAPTURE = text("""
+    WITH job AS (UPDATE capture_jobs SET state = 'active', attempts = attempts + 1 WHERE id = :job_id)
+    UPDATE payments SET status = 'capturing' WHERE id = :payment_id
+""")
+
+_SETTLE_CAPTURE = text("""
+    WITH job AS (UPDATE capture_jobs SET state = :state, last_error = :error WHERE id = :job_id),
+    paid AS (
+        UPDATE payments SET status = :status, captured = captured + :captured, released = released + :released
+        WHERE id = :payment_id
+    )
+    UPDATE orders SET status = 'captured' WHERE id = :order_id AND :status = 'captured'
+""")
+
+_CAPTURE_UNKNOWN = text("UPDATE capture_jobs SET last_error = :error WHERE id = :id AND state = 'active'")
+
+
+def insert(connection: Connection, payment: NewPayment) -> bool:
+    """Write a payment; False when another order has this payment."""
+    values = {name: getattr(payment, name) for name in NewPayment.__slots__}
+    return connection.execute(_INSERT, values).scalar() is not None
+
+
+def schedule_capture(connection: Connection, job_id: str, payment: NewPayment, due_at: datetime) -> None:
+    """Say when the payment is to be captured."""
+    values = {"id": job_id, "order_id": payment.order_id, "payment_id": payment.id, "due_at": due_at}
+    connection.execute(_SCHEDULE, values)
+
+
+def start_void_locked(connection: Connection, void_id: str, order_id: str, payment_id: str, job_id: str) -> None:
+    """Remove the capture job and request the void, in one statement under the order's lock."""
+    connection.execute(
+        _REMOVE_JOB_AND_VOID, {"void_id": void_id, "order_id": order_id, "payment_id": payment_id, "job_id": job_id}
+    )
+
+
+def claim_void(connection: Connection, void_id: str) -> Hold | None:
+    """Return the void to carry out; None when a twin has settled it.
+
+    Takes no lock: two twins that call the provider at once do so under one key, which is one operation there.
+    """
+    row = connection.execute(_CLAIM_VOID, {"id": void_id}).one_or_none()
+    if row is None:
+        return None
+    return Hold(row.id, row.order_id, row.payment_id, Provider(row.provider), row.reference, row.attempts)
+
+
+def settle_void_locked(
+    connection: Connection, hold: Hold, event: PaymentEvent, captured: int, error: str | None
+) -> bool:
+    """Write the provider's answer down, once; False when a twin has.  The caller holds the order's lock.
+
+    `captured` are the minor units that somebody captured at the provider instead.
+    """
+    void_event = _VOID_EVENT[event]
+    values = {
+        "id": hold.void_id,
+        "state": advance(VOID_TRANSITIONS, VoidState.REQUESTED, void_event),
+        "status": advance(TRANSITIONS, PaymentStatus.VOIDING, event),
+        "captured": captured,
+        "error": error,
+    }
+    return connection.execute(_SETTLE_VOID, values).scalar() is not None
+
+
+def void_unknown_locked(connection: Connection, void_id: str, error: str) -> int | None:
+    """Count an attempt without an answer; returns the attempts so far, None when a twin has settled the void."""
+    attempts: int | None = connection.execute(_VOID_UNKNOWN, {"id": void_id, "error": error}).scalar()
+    return attempts
+
+
+def order_of_capture(connection: Connection, job_id: str) -> str | None:
+    """Return the order of a capture job, so that its lock can be taken first."""
+    order_id: str | None = connection.execute(_JOB_ORDER, {"id": job_id}).scalar()
+    return order_id
+
+
+def read_capture_locked(connection: Connection, job_id: str) -> Capture:
+    """Read a capture job and its payment; the caller holds the order's lock."""
+    row = connection.execute(_CAPTURE, {"id": job_id}).one()
+    return Capture(
+        job_id=row.id,
+        order_id=row.order_id,
+        payment_id=row.payment_id,
+        provider=Provider(row.provider),
+        reference=row.reference,
+        state=CaptureState(row.state),
+        payment_status=PaymentStatus(row.payment_status),
+        due=row.due,
+        attempts=row.attempts,
+        amount=row.total,
+        authorized=row.authorized,
+    )
+
+
+def start_capture_locked(connection: Connection, capture: Capture) -> None:
+    """Mark the job active and the payment capturing: from here on a cancel is too late."""
+    advance(CAPTURE_TRANSITIONS, capture.state, CaptureEvent.STARTED)
+    advance(TRANSITIONS, capture.payment_status, PaymentEvent.CAPTURE_STARTED)
+    connection.execute(_START_CAPTURE, {"job_id": capture.job_id, "payment_id": capture.payment_id})
+
+
+def settle_capture_locked(
+    connection: Connection, capture: Capture, event: PaymentEvent, captured: int, released: int, error: str | None
+) -> None:
+    """Write the provider's answer down; the caller holds the order's lock and found the job active."""
+    captured_it = event is PaymentEvent.CAPTURED
+    connection.execute(
+        _SETTLE_CAPTURE,
+        {
+            "job_id": capture.job_id,
+            "payment_id": capture.payment_id,
+            "order_id": capture.order_id,
+            "state": advance(
+                CAPTURE_TRANSITIONS,
+                CaptureState.ACTIVE,
+                CaptureEvent.CAPTURED if captured_it else CaptureEvent.REFUSED,
+            ),
+            "status": advance(TRANSITIONS, PaymentStatus.CAPTURING, event),
+            "captured": captured,
+            "released": released,
+            "error": error,
+        },
+    )
+
+
+def capture_unknown_locked(connection: Connection, job_id: str, error: str) -> None:
+    """Note that an attempt got no answer; the job stays active and is tried again under the same key."""
+    connection.execute(_CAPTURE_UNKNOWN, {"id": job_id, "error": error})
+
+
+_VOID_EVENT = {
+    PaymentEvent.VOIDED: VoidEvent.RELEASED,
+    PaymentEvent.VOID_OVERTAKEN_BY_CAPTURE: VoidEvent.OVERTAKEN,
+    PaymentEvent.VOID_REFUSED: VoidEvent.REFUSED,
+}

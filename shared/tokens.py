@@ -1,0 +1,60 @@
+"""JSON Web Tokens: who calls, and what they may touch.
+
+The algorithm is pinned in the settings, `exp` is required, and `kid` picks the key, so that keys can be rotated.
+"""
+
+import time
+from enum import StrEnum
+from typing import Any
+
+import jwt
+
+from shared.settings import Settings
+
+MODIFICATION = "order-modification"  # the audience of a shopper's token
+API = "countermand"  # the audience of every other token
+
+
+class Role(StrEnum):
+    """What a bearer may do (API.md of the project's contract, "Who calls")."""
+
+    SERVICE = "service"  # the shop's back end
+    ADMIN = "admin"  # an operator
+    CUSTOMER = "customer"  # a signed-in shopper, named by `sub`
+    MODIFICATION = "modification"  # a shopper with one order
+
+
+class TokenError(Exception):
+    """The token is missing, malformed, expired, or signed with an unknown key."""
+
+
+def mint(settings: Settings, *, role: str, subject: str | None, order_id: str | None, expires_in: int) -> str:
+    """Sign a token for `role` that lives `expires_in` seconds.  A modification token names its order."""
+    expires_at = int(time.time()) + expires_in
+    if role == Role.MODIFICATION:
+        if not order_id:
+            raise TokenError("a modification token needs an order")
+        return modification_token(settings, order_id, expires_at)
+    return _sign(settings, {"aud": API, "role": role, "sub": subject or role, "exp": expires_at})
+
+
+def modification_token(settings: Settings, order_id: str, expires_at: int) -> str:
+    """Sign the shopper's token of one order; the same order and expiry (Unix seconds) give the same bytes."""
+    return _sign(settings, {"aud": MODIFICATION, "order_id": order_id, "exp": expires_at})
+
+
+def verify(settings: Settings, token: str, audience: str) -> dict[str, Any]:
+    """Return the claims of a token.  Raises `TokenError` when anything about it is wrong."""
+    try:
+        key = settings.jwt_keys[jwt.get_unverified_header(token)["kid"]]
+        claims: dict[str, Any] = jwt.decode(
+            token, key, algorithms=[settings.jwt_algorithm], audience=audience, options={"require": ["exp", "aud"]}
+        )
+    except (jwt.InvalidTokenError, KeyError, TypeError) as error:
+        raise TokenError("the token is malformed, expired, or not ours") from error
+    return claims
+
+
+def _sign(settings: Settings, claims: dict[str, Any]) -> str:
+    kid, key = next(iter(settings.jwt_keys.items()))
+    return jwt.encode(claims, key, algorithm=settings.jwt_algorithm, headers={"kid": kid})

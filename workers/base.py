@@ -1,0 +1,167 @@
+"""What every task shares: its wiring, its transaction, and what happens when it breaks."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import structlog
+from celery import Task as CeleryTask
+from sqlalchemy import Connection
+
+from shared import settings
+from shared.broker import Publisher
+from shared.db import Database
+from shared.domain.intents import IntentState
+from shared.domain.payments import Provider
+from shared.errors import Parked, Unavailable
+from shared.providers.mail import Mailer
+from shared.providers.ports import PaymentProvider, Unknown
+from shared.providers.stripe import Stripe
+from shared.queues import Task
+from shared.settings import Settings
+from shared.store import alerts, intents, outbox, timeline
+from shared.store.alerts import Severity
+from shared.store.intents import Bell
+from shared.store.outbox import Message, Staged
+from shared.store.timeline import Entry
+
+log = structlog.get_logger()
+
+
+class Mesh:
+    """What one worker process holds: connections to the world, made once."""
+
+    def __init__(self, configuration: Settings) -> None:
+        self.settings = configuration
+        self.database = Database(configuration.database_url, configuration.database_pool)
+        self.mailer = Mailer(
+            configuration.smtp_host,
+            configuration.smtp_port,
+            start_tls=configuration.smtp_start_tls,
+            timeout=configuration.smtp_timeout,
+            sender=configuration.mail_from,
+        )
+        self.providers: dict[Provider, PaymentProvider] = {
+            Provider.STRIPE: Stripe(
+                configuration.stripe_api_key,
+                configuration.stripe_api_base,
+                (configuration.provider_connect_timeout, configuration.provider_read_timeout),
+                connections=100,  # above the greenlets of any group
+            )
+        }
+
+
+@cache
+def mesh() -> Mesh:
+    """Return this process's wiring; made by the first task, hence after any fork."""
+    return Mesh(settings.load())
+
+
+class Work:
+    """One transaction of a task: rows, the history that explains them, and the messages that follow."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.struck: list[Message] = []
+        self.staged: list[Staged] = []
+        self.history: list[Entry] = []
+        self.bells: list[Bell] = []
+        self.opened: list[tuple[Severity, str, str | None]] = []
+
+    def strike(self, task: Task, subject: str) -> None:
+        """This message was acted upon: nobody needs to send it again."""
+        self.struck.append(Message(task, subject))
+
+    def stage(self, task: Task, subject: str, delay: float | None = None) -> None:
+        """Send this message when the transaction is committed, or `delay` seconds later."""
+        self.staged.append(Staged(Message(task, subject), delay))
+
+    def record(self, entry: Entry) -> None:
+        """Write this event to the order's timeline."""
+        self.history.append(entry)
+
+    def ring(self, *bells: Bell | None) -> None:
+        """Wake those who wait for these intents, once their answers are committed."""
+        self.bells.extend(bell for bell in bells if bell and bell.waiters)
+
+    def alert(self, cause: str, severity: Severity, title: str, order_id: str | None) -> None:
+        """Open an alert, and log it once: when it is committed and was not open before."""
+        if alerts.open_once(self.connection, cause, severity, title, order_id):
+            self.opened.append((severity, title, order_id))
+
+
+class Worker(CeleryTask[[str], None]):
+    """The base of every task.  A task takes one id and may be run any number of times, by any number of workers."""
+
+    _publisher: Publisher | None = None
+
+    @property
+    def mesh(self) -> Mesh:
+        """This process's wiring."""
+        return mesh()
+
+    @property
+    def publisher(self) -> Publisher:
+        """Publishes through the application's pool."""
+        if self._publisher is None:
+            type(self)._publisher = Publisher(self.app)
+        return self._publisher  # type: ignore[return-value]
+
+    def __call__(self, *args: str) -> None:
+        """Run the task; whatever breaks it is logged and tried again later, or parked."""
+        subject = args[0] if args else ""
+        with structlog.contextvars.bound_contextvars(task=self.name, subject=subject):
+            try:
+                self.run(*args)
+            except Unavailable:
+                log.warning("database_unavailable")  # the row stands in the outbox; the sweep comes back to it
+            except Unknown as unknown:
+                log.warning("provider_unanswered", reason=unknown.reason)
+                self._broke(Message(Task(self.name), subject))
+            except Exception:
+                log.exception("task_broke")
+                self._broke(Message(Task(self.name), subject))
+
+    @contextmanager
+    def work(self) -> Iterator[Work]:
+        """One short transaction: commit, then publish, ring and log what was staged in it."""
+        with self.mesh.database.transaction() as connection:
+            work = Work(connection)
+            yield work
+            if work.history:
+                timeline.append(connection, work.history)
+            if work.struck or work.staged:
+                outbox.flush(connection, work.struck, work.staged, self.mesh.settings.patience)
+        for severity, title, order_id in work.opened:
+            report = log.critical if severity is Severity.CRITICAL else log.warning
+            report("alert_opened", alert=title, order_id=order_id)
+        messages = [staged.message for staged in work.staged if staged.delay is None]
+        if messages:
+            self.publisher.publish(messages)
+        if work.bells:
+            self.publisher.ring(work.bells)
+
+    def backoff(self, attempts: int) -> float:
+        """Seconds until the next attempt at something whose outcome is unknown."""
+        limits = self.mesh.settings
+        return outbox.backoff(attempts, limits.retry_base, limits.retry_ceiling)
+
+    def _broke(self, message: Message) -> None:
+        """Count a breakage; at the limit park what the message is about and tell a person."""
+        try:
+            with self.work() as work:
+                limits = self.mesh.settings
+                count = outbox.break_off(work.connection, message, limits.retry_base, limits.retry_ceiling)
+                if count >= limits.breakage_limit:
+                    self._park(work, message, count)
+        except Unavailable:
+            log.warning("database_unavailable")
+
+    def _park(self, work: Work, message: Message, count: int) -> None:
+        work.strike(*message)
+        title = f"{message.task} {message.subject} broke {count} times and is parked"
+        work.alert(f"parked:{message.task}:{message.subject}", Severity.CRITICAL, title, None)
+        problem = Parked()
+        work.ring(
+            intents.end(work.connection, message.subject, IntentState.PARKED, problem.http_status, problem.body())
+        )

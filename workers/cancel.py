@@ -1,0 +1,136 @@
+"""Cancel: a shopper takes an order back in its grace period.
+
+Status first: under the order's lock the order is judged, canceled and restocked, its capture job removed, and the
+void and the e-mail staged, all in one commit.  The void answers the shopper; here only refusals, repeats, and orders
+without money are answered.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+import msgspec
+import structlog
+
+from shared.db import Locked
+from shared.domain.cancel import PaymentAction, Verdict, judge
+from shared.domain.emails import Template
+from shared.domain.intents import IntentState
+from shared.domain.orders import OrderEvent, OrderStatus
+from shared.domain.payments import PaymentEvent, VoidState
+from shared.errors import CaptureUnconfirmed, NotFound, OwnershipViolation, Problem
+from shared.ids import new_id
+from shared.queues import Queue, Task
+from shared.store import emails, intents, orders, payments, stock
+from shared.store.emails import NewEmail
+from shared.store.orders import HeldOrder
+from shared.store.timeline import Entry
+from workers.answers import canceled
+from workers.app import app
+from workers.base import Work, Worker
+
+log = structlog.get_logger()
+
+#: How a canceled order's void stands, in the answer's words; a void without an outcome yet will answer by itself.
+ACTION: Mapping[VoidState | None, PaymentAction] = {
+    None: PaymentAction.NONE,
+    VoidState.REQUESTED: PaymentAction.VOID_FAILED,
+    VoidState.RELEASED: PaymentAction.VOIDED,
+    VoidState.OVERTAKEN: PaymentAction.VOID_FAILED,
+    VoidState.REFUSED: PaymentAction.VOID_FAILED,
+}
+
+
+@app.task(base=Worker, bind=True, name=Task.CANCEL_ORDER)
+def cancel_order(task: Worker, intent_id: str) -> None:
+    """Judge one cancel intent and carry it out; safe to run any number of times."""
+    try:
+        with task.work() as work:
+            settle(work, intent_id)
+    except Locked:
+        postpone(task, intent_id)
+
+
+def settle(work: Work, intent_id: str) -> None:
+    """Cancel, refuse, or answer from the present state, in one commit."""
+    work.strike(Task.CANCEL_ORDER, intent_id)
+    held = orders.lock_for_intent(work.connection, intent_id)
+    if held is None:
+        refuse(work, intent_id, NotFound("There is no such order"))
+    elif held.intent_running:
+        try:
+            verdict = judge(held.order, datetime.now(UTC), _customer(held.actor))
+        except Problem as refusal:
+            refuse(work, intent_id, refusal)
+        else:
+            CARRY_OUT[verdict](work, intent_id, held)
+
+
+def cancel_and_void(work: Work, intent_id: str, held: HeldOrder) -> None:
+    """Take the order back; the void's outcome ends the intent."""
+    void_id = new_id("void")
+    orders.cancel_locked(work.connection, held.id, held.order.status, Queue.CANCEL)
+    payments.start_void_locked(work.connection, void_id, held.id, held.payment_id, str(held.job_id))
+    intents.mark_working(work.connection, intent_id)
+    work.strike(Task.CAPTURE_PAYMENT, str(held.job_id))
+    work.stage(Task.VOID_PAYMENT, void_id)
+    tell_and_restock(work, held)
+    work.record(Entry(held.id, PaymentEvent.VOID_STARTED, Queue.CANCEL, held.actor, {"void_id": void_id}))
+
+
+def cancel_only(work: Work, intent_id: str, held: HeldOrder) -> None:
+    """Take back an order for which nobody holds money."""
+    orders.cancel_locked(work.connection, held.id, held.order.status, Queue.CANCEL)
+    tell_and_restock(work, held)
+    finish(work, intent_id, held.id, PaymentAction.NONE)
+
+
+def answer_again(work: Work, intent_id: str, held: HeldOrder) -> None:
+    """The order is canceled: answer how its money stands, or wait along for the void's first outcome."""
+    if held.void_state is VoidState.REQUESTED and held.void_error is None:
+        intents.mark_working(work.connection, intent_id)
+    else:
+        finish(work, intent_id, held.id, ACTION[held.void_state])
+
+
+CARRY_OUT: Mapping[Verdict, Callable[[Work, str, HeldOrder], None]] = {
+    Verdict.CANCEL_AND_VOID: cancel_and_void,
+    Verdict.CANCEL_ONLY: cancel_only,
+    Verdict.ALREADY_CANCELED: answer_again,
+}
+
+
+def tell_and_restock(work: Work, held: HeldOrder) -> None:
+    """Mail the shopper, and return the goods: last, since a popular SKU's row is wanted by many."""
+    email_id = new_id("mail")
+    context = msgspec.json.encode({"order_id": held.id, "total": held.total, "currency": held.currency}).decode()
+    emails.insert(work.connection, NewEmail(email_id, held.id, held.id, Template.ORDER_CANCELED, held.email, context))
+    work.stage(Task.SEND_EMAIL, email_id)
+    returned = stock.restock_locked(work.connection, held.id)
+    data = {"from": OrderStatus.PENDING, "to": OrderStatus.CANCELED, "restocked": returned}
+    work.record(Entry(held.id, OrderEvent.CANCELED, Queue.CANCEL, held.actor, data))
+
+
+def finish(work: Work, intent_id: str, order_id: str, action: PaymentAction) -> None:
+    """Store the answer 200."""
+    body = canceled(order_id, action)
+    work.ring(intents.end(work.connection, intent_id, IntentState.DONE, 200, body))
+
+
+def refuse(work: Work, intent_id: str, refusal: Problem) -> None:
+    """Store a no."""
+    if isinstance(refusal, OwnershipViolation):
+        log.warning("ownership_violation", intent_id=intent_id)
+    work.ring(intents.end(work.connection, intent_id, IntentState.REFUSED, refusal.http_status, refusal.body()))
+
+
+def postpone(task: Worker, intent_id: str) -> None:
+    """Somebody holds the order: nobody can say whether its capture is stopped, so the caller is told to come back."""
+    with task.work() as work:
+        work.stage(Task.CANCEL_ORDER, intent_id, delay=float(CaptureUnconfirmed.retry_after or 0))
+        work.ring(intents.hinder(work.connection, intent_id, CaptureUnconfirmed))
+
+
+def _customer(actor: str) -> str | None:
+    """The signed-in customer behind an actor `customer:<id>`; None for everybody else."""
+    role, _, subject = actor.partition(":")
+    return subject if role == "customer" else None

@@ -1,0 +1,117 @@
+"""Capture: take the money of an order that nobody canceled, when its grace period is over.
+
+Claim, call, settle.  The claim marks the job active under the order's lock: a cancel that comes later is too late, and
+a claim that finds the order canceled aborts (the photo finish).  An unknown outcome leaves the job active and is tried
+again under the same idempotency key.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.domain.orders import OrderEvent, OrderStatus
+from shared.domain.payments import CaptureState, PaymentEvent
+from shared.providers.ports import Captured, PaymentProvider, Refused, Unknown
+from shared.queues import Queue, Task
+from shared.store import alerts, orders, payments
+from shared.store.alerts import Severity
+from shared.store.payments import Capture
+from shared.store.timeline import Entry
+from workers.app import app
+from workers.base import Work, Worker
+
+#: What the provider's answer means to the payment.
+MEANING: Mapping[Captured, PaymentEvent] = {
+    Captured.CAPTURED: PaymentEvent.CAPTURED,
+    Captured.ALREADY_CAPTURED: PaymentEvent.CAPTURED,
+    Captured.LAPSED: PaymentEvent.AUTHORIZATION_LAPSED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is known after a call; amounts in minor units; no event means that nothing is."""
+
+    event: PaymentEvent | None
+    captured: int = 0
+    released: int = 0
+    error: str | None = None
+
+
+@app.task(base=Worker, bind=True, name=Task.CAPTURE_PAYMENT)
+def capture_payment(task: Worker, job_id: str) -> None:
+    """Capture one payment; safe to run any number of times."""
+    capture = claim(task, job_id)
+    if capture is None:  # canceled, not due, or settled by a twin
+        return
+    outcome = call(task.mesh.providers[capture.provider], capture)
+    with task.work() as work:
+        orders.lock(work.connection, capture.order_id)
+        if payments.read_capture_locked(work.connection, job_id).state is not CaptureState.ACTIVE:
+            return
+        if outcome.event is None:
+            keep_trying(task, work, capture, str(outcome.error))
+        else:
+            settle(work, capture, outcome, outcome.event)
+
+
+def claim(task: Worker, job_id: str) -> Capture | None:
+    """Mark the job active, when the order still stands and the hour has come."""
+    with task.work() as work:
+        order_id = payments.order_of_capture(work.connection, job_id)
+        status = orders.lock(work.connection, order_id) if order_id else None
+        if status is not OrderStatus.PENDING:
+            work.strike(Task.CAPTURE_PAYMENT, job_id)
+            return None
+        capture = payments.read_capture_locked(work.connection, job_id)
+        if capture.state is CaptureState.FAILED:
+            work.strike(Task.CAPTURE_PAYMENT, job_id)
+            return None
+        if not capture.due:  # a stray message; the outbox knows the hour
+            return None
+        payments.start_capture_locked(work.connection, capture)
+        if capture.state is CaptureState.WAITING:
+            data = {"job_id": job_id, "amount": capture.amount}
+            work.record(Entry(capture.order_id, PaymentEvent.CAPTURE_STARTED, Queue.CAPTURE, data=data))
+        return capture
+
+
+def call(provider: PaymentProvider, capture: Capture) -> Outcome:
+    """Ask the provider; when others were there before, read back how much they took."""
+    try:
+        answer = provider.capture(capture.reference, capture.amount, capture.idempotency_key)
+        if answer is Captured.ALREADY_CAPTURED:
+            found = provider.read(capture.reference)
+            return Outcome(MEANING[answer], found.captured, found.released)
+    except Refused as refusal:
+        return Outcome(PaymentEvent.CAPTURE_REFUSED, error=refusal.code)
+    except Unknown as unknown:
+        return Outcome(None, error=unknown.reason)
+    if answer is Captured.LAPSED:
+        return Outcome(MEANING[answer], released=capture.authorized, error=answer)
+    return Outcome(MEANING[answer], capture.amount, capture.authorized - capture.amount)
+
+
+def settle(work: Work, capture: Capture, outcome: Outcome, event: PaymentEvent) -> None:
+    """Write the outcome down; a person hears of a capture that was refused."""
+    payments.settle_capture_locked(work.connection, capture, event, outcome.captured, outcome.released, outcome.error)
+    work.strike(Task.CAPTURE_PAYMENT, capture.job_id)
+    data = {"job_id": capture.job_id, "captured": outcome.captured, "released": outcome.released}
+    work.record(Entry(capture.order_id, event, Queue.CAPTURE, data=data))
+    alerts.resolve(work.connection, f"capture_unanswered:{capture.job_id}")
+    if event is PaymentEvent.CAPTURED:
+        data = {"from": OrderStatus.PENDING, "to": OrderStatus.CAPTURED}
+        work.record(Entry(capture.order_id, OrderEvent.CAPTURED, Queue.CAPTURE, data=data))
+    if event is not PaymentEvent.CAPTURED or outcome.captured != capture.amount:
+        title = f"Order {capture.order_id}: capture of {capture.amount} ended with {outcome.captured} ({event})"
+        work.alert(f"capture_failed:{capture.job_id}", Severity.CRITICAL, title, capture.order_id)
+
+
+def keep_trying(task: Worker, work: Work, capture: Capture, error: str) -> None:
+    """Unknown is not failed: the job stays active, and goes on under the same key."""
+    payments.capture_unknown_locked(work.connection, capture.job_id, error)
+    work.stage(Task.CAPTURE_PAYMENT, capture.job_id, delay=task.backoff(capture.attempts + 1))
+    if capture.attempts == 0:
+        data = {"job_id": capture.job_id, "error": error}
+        work.record(Entry(capture.order_id, PaymentEvent.CAPTURE_UNANSWERED, Queue.CAPTURE, data=data))
+    title = f"Order {capture.order_id}: no answer to its capture yet"
+    work.alert(f"capture_unanswered:{capture.job_id}", Severity.WARNING, title, capture.order_id)

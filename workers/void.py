@@ -1,0 +1,134 @@
+"""Void: release the money that a canceled order still holds.
+
+Claim, call, settle.  The provider is called between two short transactions, so no row stays locked while we wait on
+the network.  A crash between them leaves the void requested and its message in the outbox; whoever carries on does so
+under the same idempotency key.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.domain.cancel import PaymentAction
+from shared.domain.intents import Operation
+from shared.domain.payments import PaymentEvent
+from shared.providers.ports import HoldStatus, PaymentProvider, Refused, Unknown, Voided
+from shared.queues import Queue, Task
+from shared.store import alerts, intents, orders, payments
+from shared.store.alerts import Severity
+from shared.store.payments import Hold
+from shared.store.timeline import Entry
+from workers.answers import canceled
+from workers.app import app
+from workers.base import Work, Worker
+
+#: What the provider's answer means to the payment.
+MEANING: Mapping[Voided, PaymentEvent] = {
+    Voided.RELEASED: PaymentEvent.VOIDED,
+    Voided.ALREADY_RELEASED: PaymentEvent.VOIDED,
+    Voided.ALREADY_CAPTURED: PaymentEvent.VOID_OVERTAKEN_BY_CAPTURE,
+}
+
+#: What a hold that is read back, before anything is tried again, says of the attempts before.
+READ_BACK: Mapping[HoldStatus, Voided] = {
+    HoldStatus.RELEASED: Voided.ALREADY_RELEASED,
+    HoldStatus.CAPTURED: Voided.ALREADY_CAPTURED,
+    HoldStatus.PARTIALLY_CAPTURED: Voided.ALREADY_CAPTURED,
+}
+
+#: What the shopper is told.
+ACTION: Mapping[PaymentEvent, PaymentAction] = {
+    PaymentEvent.VOIDED: PaymentAction.VOIDED,
+    PaymentEvent.VOID_OVERTAKEN_BY_CAPTURE: PaymentAction.VOID_FAILED,
+    PaymentEvent.VOID_REFUSED: PaymentAction.VOID_FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is known after a call; no event means that nothing is."""
+
+    event: PaymentEvent | None
+    error: str | None = None
+    #: Minor units that somebody captured at the provider instead.
+    captured: int = 0
+
+
+@app.task(base=Worker, bind=True, name=Task.VOID_PAYMENT)
+def void_payment(task: Worker, void_id: str) -> None:
+    """Release one authorization; safe to run any number of times."""
+    hold = claim(task, void_id)
+    if hold is None:  # a twin already settled it
+        return
+    outcome = call(task.mesh.providers[hold.provider], hold)
+    with task.work() as work:
+        if outcome.event is None:
+            keep_trying(task, work, hold, outcome)
+        else:
+            settle(work, hold, outcome.event, outcome)
+
+
+def claim(task: Worker, void_id: str) -> Hold | None:
+    """Read what is to be released."""
+    with task.mesh.database.statement() as connection:
+        return payments.claim_void(connection, void_id)
+
+
+def call(provider: PaymentProvider, hold: Hold) -> Outcome:
+    """Ask the provider; after an attempt without an answer, first read back what became of it."""
+    try:
+        known = READ_BACK.get(provider.read(hold.reference).status) if hold.attempts else None
+        event = MEANING[known or provider.void(hold.reference, hold.idempotency_key)]
+        overtaken = event is PaymentEvent.VOID_OVERTAKEN_BY_CAPTURE
+        return Outcome(event, captured=provider.read(hold.reference).captured if overtaken else 0)
+    except Refused as refusal:
+        return Outcome(PaymentEvent.VOID_REFUSED, refusal.code)
+    except Unknown as unknown:
+        return Outcome(None, unknown.reason)
+
+
+def settle(work: Work, hold: Hold, event: PaymentEvent, outcome: Outcome) -> None:
+    """Write the outcome down, answer everybody who asked for this cancel, and mind the alert."""
+    orders.lock(work.connection, hold.order_id)
+    work.strike(Task.VOID_PAYMENT, hold.void_id)
+    if not payments.settle_void_locked(work.connection, hold, event, outcome.captured, outcome.error):
+        return
+    work.record(Entry(hold.order_id, event, Queue.VOID, data=_facts(hold, outcome.error)))
+    answer(work, hold, ACTION[event])
+    if event is not PaymentEvent.VOIDED:
+        alarm(work, hold)
+    elif hold.attempts:
+        alerts.resolve(work.connection, _cause(hold))
+
+
+def keep_trying(task: Worker, work: Work, hold: Hold, outcome: Outcome) -> None:
+    """The zombie: the order stays canceled, a person is told, and the void goes on under the same key."""
+    orders.lock(work.connection, hold.order_id)
+    attempts = payments.void_unknown_locked(work.connection, hold.void_id, str(outcome.error))
+    if attempts is None:
+        return
+    work.stage(Task.VOID_PAYMENT, hold.void_id, delay=task.backoff(attempts))
+    if attempts == 1:
+        work.record(Entry(hold.order_id, PaymentEvent.VOID_UNANSWERED, Queue.VOID, data=_facts(hold, outcome.error)))
+    answer(work, hold, PaymentAction.VOID_FAILED)
+    alarm(work, hold)
+
+
+def answer(work: Work, hold: Hold, action: PaymentAction) -> None:
+    """Give every cancel of this order that is still waiting the same answer."""
+    body = canceled(hold.order_id, action)
+    work.ring(*intents.end_working(work.connection, Operation.CANCEL_ORDER, hold.order_id, 200, body))
+
+
+def alarm(work: Work, hold: Hold) -> None:
+    """Open the alert in seed 0's words."""
+    title = f"Order {hold.order_id} Canceled but Payment Void Failed. Manual Void Required."
+    work.alert(_cause(hold), Severity.CRITICAL, title, hold.order_id)
+
+
+def _cause(hold: Hold) -> str:
+    return f"void_failed:{hold.void_id}"
+
+
+def _facts(hold: Hold, error: str | None) -> dict[str, str]:
+    facts = {"void_id": hold.void_id, "reference": hold.reference}
+    return facts | ({"error": error} if error else {})
