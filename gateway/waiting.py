@@ -62,7 +62,7 @@ class Doorbell:
     def _serve(self) -> None:
         queue = KombuQueue(self.queue, "", self.queue, durable=False, exclusive=True, auto_delete=True)
         with self._app.connection_for_read() as connection:
-            consumer = Consumer(connection, [queue], no_ack=True, on_message=self._ring, accept=["json"])
+            consumer = Consumer(connection, [queue], no_ack=True, on_message=self._ring, accept=["text/plain"])
             with consumer:
                 while True:
                     connection.drain_events()

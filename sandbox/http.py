@@ -28,7 +28,7 @@ REASONS: Mapping[int, str] = {status.value: status.phrase for status in HTTPStat
 Target = TypeVar("Target")
 
 
-class Drop(Exception):  # noqa: N818  # an instruction, not an error
+class Drop(Exception):
     """Close the connection without an answer."""
 
 

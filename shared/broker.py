@@ -8,7 +8,6 @@ from typing import Any
 
 import structlog
 from celery import Celery
-from kombu import Exchange
 from kombu import Queue as KombuQueue
 from kombu.exceptions import OperationalError
 
@@ -24,17 +23,15 @@ REDIS_CONNECTIONS = 200
 
 DEAD_LETTERS = "dead_letters"
 
-#: The default exchange routes to the queue of the routing key's name, on both brokers, without a table of bindings.
-DIRECT = Exchange("")
-
 
 def celery_app(settings: Settings) -> Celery:
     """Return the Celery application with its queues; it connects when it is first used."""
     app = Celery("countermand", broker=settings.broker_url)
     app.conf.update(
-        task_queues=[KombuQueue(queue, DIRECT, queue, queue_arguments=_arguments(settings)) for queue in Queue],
+        task_queues=[KombuQueue(queue, routing_key=queue, queue_arguments=_arguments(settings)) for queue in Queue],
         task_routes={task: {"queue": queue} for task, queue in QUEUE_OF.items()},
         task_default_queue=Queue.HOUSEKEEPING,
+        task_default_exchange="countermand",  # queues hang on it, but publishing goes straight to a queue by its name
         task_create_missing_queues=False,
         task_serializer="json",
         accept_content=["json"],

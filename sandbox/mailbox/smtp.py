@@ -73,7 +73,7 @@ class Sink:
         self._conversations.add(task)
         try:
             await Conversation(reader, writer, self._keep, self._faults).hold()
-        except (Drop, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
+        except (Drop, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, ConnectionError):
             writer.transport.abort()
         except asyncio.CancelledError:
             writer.transport.abort()
@@ -183,8 +183,6 @@ class Conversation:
         received = bytearray()
         while received != b".\r\n" and not received.endswith(b"\r\n.\r\n"):
             received += await self._reader.readuntil(b".\r\n")
-            if len(received) > LARGEST_MESSAGE:
-                del received[:-LONGEST_LINE]
         return bytes(received[:-3]).removeprefix(b".").replace(b"\r\n.", b"\r\n")
 
     async def _reset(self, argument: bytes) -> bytes:

@@ -93,9 +93,9 @@ class Store:
     def newest(self, to: str | None, message_id: str | None, limit: int) -> list[Kept]:
         """At most `limit` messages, the newest first."""
         rows = self._db.execute(
-            "SELECT * FROM messages WHERE (?1 IS NULL OR id IN (SELECT message FROM recipients WHERE address = ?1))"
-            " AND (?2 IS NULL OR message_id = ?2) ORDER BY id DESC LIMIT ?3",
-            (to, message_id, limit),
+            "SELECT * FROM messages WHERE (:to IS NULL OR id IN (SELECT message FROM recipients WHERE address = :to))"
+            " AND (:message_id IS NULL OR message_id = :message_id) ORDER BY id DESC LIMIT :limit",
+            {"to": to, "message_id": message_id, "limit": limit},
         )
         return [Kept(*row) for row in rows]
 

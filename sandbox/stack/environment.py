@@ -18,6 +18,7 @@ def for_programs(
     """The environment of every program of one stack."""
     return {
         **{name: os.environ[name] for name in INHERITED if name in os.environ},
+        **options.ambient,
         "COUNTERMAND_PROFILE": "embedded",
         "COUNTERMAND_DATABASE_URL": database,
         "COUNTERMAND_BROKER_URL": broker,

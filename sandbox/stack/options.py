@@ -32,8 +32,10 @@ class StackOptions:
     gateway_processes: int = 2
     #: Fixed ports by the names in `PORTS`; the others are free ones.
     ports: Mapping[str, int] = field(default_factory=dict)
-    #: Additional environment of every program; it wins over what the stack sets.
+    #: Additional environment of every program; it wins over what the stack decides.
     environment: Mapping[str, str] = field(default_factory=dict)
+    #: Settings of the starter; what the stack decides wins over them.
+    ambient: Mapping[str, str] = field(default_factory=dict)
     #: Bring the schema to its newest version before the mesh starts.
     migrate: bool = True
     #: Live on when the starting process ends.  Otherwise the stack stops with the thread that started it.
@@ -52,7 +54,7 @@ def from_environment(environ: Mapping[str, str], *, detached: bool) -> StackOpti
             broker=environ.get("BROKER_URL") or "redis",
             gateway_processes=int(environ.get("GATEWAY_PROCESSES") or StackOptions.gateway_processes),
             ports={name: int(environ[variable]) for name, variable in PORTS.items() if environ.get(variable)},
-            environment={name: value for name, value in environ.items() if name.startswith("COUNTERMAND_")},
+            ambient={name: value for name, value in environ.items() if name.startswith("COUNTERMAND_")},
             detached=detached,
         )
     except ValueError as error:

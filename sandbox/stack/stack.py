@@ -12,17 +12,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sandbox.stack import environment, leftovers, programs, secrets, supervision
+from sandbox.stack import environment, leftovers, programs, supervision
 from sandbox.stack.layout import PROJECT, Layout, write_private
 from sandbox.stack.options import PORTS, StackError, StackOptions
 from sandbox.stack.ports import LOOPBACK, reserved
 from sandbox.stack.postgres import Postgres
 from sandbox.stack.programs import Program, Room
 from sandbox.stack.redis import Redis
+from sandbox.stack.secrets import Secrets, load_or_make
 from sandbox.stack.supervision import FALLEN, Supervisor
 
 #: Lines of a log that explain why a program did not start.
 TAIL = 25
+#: Seconds between two looks at what is not ready yet.
+PAUSE = 0.1
 #: Seconds that all rooms together get to stop: the workers' ten, the stand-ins' ten, Postgres' thirty.
 STOP_LIMIT = 55.0
 
@@ -107,6 +110,10 @@ class Stack:
             raise StackError(f"no stack is running in {self._layout.root}") from None
         return given
 
+    def secrets(self) -> Secrets:
+        """The keys and passwords of this stack."""
+        return load_or_make(self._layout.secrets)
+
     def restart(self, name: str) -> None:
         """Stop one program as it wishes to be stopped, start it, and return when it is ready again."""
         program = self._programs[name]
@@ -117,7 +124,7 @@ class Stack:
         for directory in (self._layout.logs, self._layout.data("beat"), self._layout.data("flower")):
             directory.mkdir(parents=True, exist_ok=True)
         run = self._layout.make_run()
-        kept = secrets.load_or_make(self._layout.secrets)
+        kept = self.secrets()
         postgres = Postgres(self._layout.data("pg"), run / "pg", kept.postgres_password)
         redis = Redis(self._layout.data("redis"), run / "redis.sock") if self._options.broker == "redis" else None
         broker = redis.url if redis else self._options.broker
@@ -184,7 +191,7 @@ class Stack:
             if pending and time.monotonic() - began > self._options.patience:
                 names = ", ".join(program.name for program in pending)
                 raise StackError(_explained(f"not ready in time: {names}", self._layout.log(pending[0].name)))
-            time.sleep(0.05)
+            time.sleep(PAUSE)
 
     def _states(self) -> dict[str, str]:
         """What the supervisor says of its programs; nothing while it is starting itself."""

@@ -54,10 +54,10 @@ def page(shape: type[Thing], url: str) -> Callable[[Call], Page]:
 
     def carry_out(call: Call) -> Page:
         limit = call.parameters.get("limit", 10)
-        found = call.store.page(shape, _conditions(call), limit + 1)
-        if "ending_before" in call.parameters:
-            found.reverse()
-        return {"object": "list", "data": found[:limit], "has_more": len(found) > limit, "url": url}
+        backwards = "ending_before" in call.parameters
+        found = call.store.page(shape, _conditions(call), limit + 1, oldest_first=backwards)
+        shown = found[:limit][::-1] if backwards else found[:limit]
+        return {"object": "list", "data": shown, "has_more": len(found) > limit, "url": url}
 
     return carry_out
 

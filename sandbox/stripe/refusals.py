@@ -7,7 +7,7 @@ from typing import Any
 DOCUMENTATION = "https://stripe.com/docs/error-codes/"
 
 
-class Refusal(Exception):  # noqa: N818  # also an answer that is meant
+class Refusal(Exception):
     """An answer that is an error, in Stripe's shape.
 
     `executed` says whether the request began to execute: only then is the answer kept under its idempotency key.

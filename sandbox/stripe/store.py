@@ -113,11 +113,12 @@ class Store:
         """Keep the new state of an object."""
         self._db.execute("UPDATE objects SET body = ? WHERE id = ?", (thing.encode(), thing.id))
 
-    def page(self, shape: type[Thing], where: Mapping[str, Any], limit: int) -> list[Thing]:
-        """At most `limit` objects, the newest first; `where` maps conditions with one place each to their values."""
+    def page(self, shape: type[Thing], where: Mapping[str, Any], limit: int, *, oldest_first: bool) -> list[Thing]:
+        """At most `limit` objects in the order of creation; `where` maps conditions, one place each, to values."""
+        order = "ASC" if oldest_first else "DESC"
         conditions = " AND ".join(["kind = ?", *where])
         # The conditions are this program's own words; only their values come from a request.
-        query = f"SELECT body FROM objects WHERE {conditions} ORDER BY seq DESC LIMIT ?"  # noqa: S608
+        query = f"SELECT body FROM objects WHERE {conditions} ORDER BY seq {order} LIMIT ?"  # noqa: S608
         rows = self._db.execute(query, (shape.__name__, *where.values(), limit))
         return [msgspec.json.decode(body, type=shape) for (body,) in rows]
 
