@@ -55,6 +55,11 @@ class Stack:
     ) -> None:
         self.stop()
 
+    @property
+    def root(self) -> Path:
+        """The directory of this stack's data, logs and secrets."""
+        return self._layout.root
+
     def start(self) -> None:
         """Start every program and return when all of them are ready; after a failure nothing runs.
 

@@ -20,6 +20,7 @@ from sandbox.stripe.objects import Charge, Event, PaymentIntent, Refund
 SCHEMA = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = OFF; -- a lost machine may lose the last writes; a lost process loses none
+PRAGMA wal_autocheckpoint = 10000; -- pages; the rarer the cheaper, and the file stays below 40 MB
 
 CREATE TABLE IF NOT EXISTS objects (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, payment_intent TEXT NOT NULL,
@@ -52,7 +53,7 @@ CREATE INDEX IF NOT EXISTS requests_by_object ON requests (object);
 CREATE TABLE IF NOT EXISTS idempotency_keys (
     key TEXT PRIMARY KEY, at REAL NOT NULL, path TEXT NOT NULL, parameters TEXT NOT NULL, status INTEGER NOT NULL,
     body BLOB NOT NULL, request_id TEXT NOT NULL
-) WITHOUT ROWID;
+);
 """
 #: Stripe keeps an idempotency key for at least 24 hours; here it is forgotten right after them.
 KEY_LIFETIME_SECONDS = 24 * 3600

@@ -1,0 +1,79 @@
+"""RabbitMQ out of Debian's package, as a private node of this test session."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+#: Set by `.ci/run`: there a missing RabbitMQ is a failure, elsewhere a reason to skip.
+REQUIRED = "COUNTERMAND_REQUIRE_RABBITMQ"
+
+SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # the wrapper in /usr/sbin wants to be its own user
+
+
+@contextmanager
+def rabbitmq(root: Path) -> Iterator[str]:
+    """Run one node on free loopback ports below `root`; yields its URL, and ends it by its process group."""
+    if not SERVER.exists() or shutil.which("erl") is None:
+        if os.environ.get(REQUIRED):
+            pytest.fail("RabbitMQ is required here, and Debian's rabbitmq-server is not installed")
+        pytest.skip("Debian's rabbitmq-server is not installed")
+    port, distribution = _free_port(), _free_port()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(root),
+        "RABBITMQ_NODENAME": f"countermand{port}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_PORT": str(port),
+        "RABBITMQ_DIST_PORT": str(distribution),
+        "RABBITMQ_MNESIA_BASE": str(root / "mnesia"),
+        "RABBITMQ_LOG_BASE": str(root / "log"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(root / "enabled_plugins"),
+        "RABBITMQ_CONF_ENV_FILE": str(root / "rabbitmq-env.conf"),
+        "RABBITMQ_SERVER_START_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "ERL_EPMD_PORT": str(_free_port()),
+    }
+    (root / "enabled_plugins").write_text("[].\n")
+    (root / "rabbitmq-env.conf").write_text("")
+    with (root / "output").open("wb") as output:
+        process = subprocess.Popen([SERVER], env=environment, stdout=output, stderr=output, start_new_session=True)
+    try:
+        _await_port(process, port, root / "output")
+        yield f"amqp://guest:guest@127.0.0.1:{port}//"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(5)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _await_port(process: "subprocess.Popen[bytes]", port: int, output: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            with socket.create_connection(("127.0.0.1", port), 1) as client:
+                client.sendall(b"AMQP\x00\x00\x09\x01")
+                if client.recv(1):
+                    return
+        except OSError:
+            time.sleep(0.2)  # between two looks, not instead of one
+    raise RuntimeError(f"RabbitMQ did not start: {output.read_text()[-2000:]}")

@@ -1,0 +1,52 @@
+"""Fixtures: whole meshes, with real Postgres, a real broker and real processes, shared by the tests of a session."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.stack import Stack, StackOptions
+from tests.brokers import rabbitmq
+from tests.shop import Shop
+
+#: Clocks of the mesh that a test should not have to wait for; everything else is as in production.
+QUICK = {
+    "COUNTERMAND_SWEEP_EVERY": "1",
+    "COUNTERMAND_PATIENCE": "2",
+    "COUNTERMAND_RETRY_BASE": "0.5",
+    "COUNTERMAND_RETRY_CEILING": "2",
+    "COUNTERMAND_PROVIDER_READ_TIMEOUT": "3",
+}
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A shop on the embedded mesh: Postgres 18, Redis, gateway, workers, beat, Flower, and the stand-ins."""
+    yield from _open(tmp_path_factory.mktemp("mesh"), "redis")
+
+
+@pytest.fixture(scope="session")
+def rabbit_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """The same mesh on RabbitMQ with quorum queues."""
+    with rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as url:
+        yield from _open(tmp_path_factory.mktemp("mesh"), url)
+
+
+@pytest.fixture(params=["redis", "rabbitmq"])
+def any_shop(request: pytest.FixtureRequest) -> Shop:
+    """Either mesh, in turn: what a test proves with it holds on both brokers."""
+    shop: Shop = request.getfixturevalue("shop" if request.param == "redis" else "rabbit_shop")
+    return shop
+
+
+@pytest.fixture(autouse=True)
+def _well_behaved(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No misbehaviour of a stand-in outlives the test that asked for it."""
+    yield
+    for name in {"shop", "rabbit_shop", "any_shop"} & set(request.fixturenames):
+        request.getfixturevalue(name).behave()
+
+
+def _open(root: Path, broker: str) -> Iterator[Shop]:
+    with Stack(root, StackOptions(broker=broker, environment=QUICK)) as stack, Shop(stack) as shop:
+        yield shop

@@ -1,0 +1,203 @@
+"""A shop, its shoppers and its operators: everything a test does to a mesh from outside, and all that it can see."""
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+import psycopg
+import requests
+import stripe
+
+from sandbox.stack import Stack
+from shared import settings, tokens
+from shared.settings import Settings
+
+stripe.enable_telemetry = False
+
+Seen = TypeVar("Seen")
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """A registered order and what its shopper holds."""
+
+    order_id: str
+    token: str
+    reference: str
+    total: int
+
+
+class Shop:
+    """Speaks to one mesh over HTTP, and reads its rows, the provider's ledger and the mailbox."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.urls = stack.describe()
+        self.settings: Settings = settings.load(stack.environment())
+        self.http = httpx.Client(base_url=self.urls["gateway"], timeout=30, limits=httpx.Limits(max_connections=200))
+        self.outside = httpx.Client(timeout=30)
+        self._provider_session = requests.Session()
+        self.provider = stripe.StripeClient(
+            self.settings.stripe_api_key,
+            base_addresses={"api": self.urls["stripe"]},
+            http_client=stripe.RequestsClient(timeout=10, session=self._provider_session),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.http.close()
+        self.outside.close()
+        self._provider_session.close()
+
+    # Credentials
+
+    def bearer(self, role: str, subject: str = "shop", expires_in: int = 3600) -> dict[str, str]:
+        """The header of a service, admin or customer."""
+        token = tokens.mint(self.settings, role=role, subject=subject, order_id=None, expires_in=expires_in)
+        return {"Authorization": f"Bearer {token}"}
+
+    def modification(self, order_id: str, expires_in: int = 3600) -> dict[str, str]:
+        """The header of a shopper with one order."""
+        token = tokens.mint(
+            self.settings, role="modification", subject=None, order_id=order_id, expires_in=expires_in
+        )
+        return {"x-modification-token": token}
+
+    # What the shop does
+
+    def authorize(self, amount: int = 3800, currency: str = "usd") -> str:
+        """Hold an amount on a card at the provider, through its real SDK; returns the reference."""
+        intent = self.provider.v1.payment_intents.create(
+            {
+                "amount": amount,
+                "currency": currency,
+                "capture_method": "manual",
+                "confirm": True,
+                "payment_method": "pm_card_visa",
+                "payment_method_types": ["card"],
+            }
+        )
+        assert intent.status == "requires_capture"
+        return intent.id
+
+    def order(self, reference: str | None, **changes: Any) -> dict[str, Any]:
+        """A body for `POST /orders`: 33.00 of goods and 5.00 shipping."""
+        payment = {"provider": "stripe", "reference": reference} if reference else {"provider": "none"}
+        return {
+            "order_id": f"ord_{uuid.uuid4().hex}",
+            "currency": "USD",
+            "email": "ann@example.com",
+            "lines": [{"sku": "TEE", "quantity": 2, "unit_price": 1500, "tax_rate": "0.10"}],
+            "shipping": 500,
+            "payment": payment,
+        } | changes
+
+    def register(self, body: dict[str, Any], **headers: str) -> httpx.Response:
+        """Register an order as the shop's back end."""
+        return self.http.post("/orders", json=body, headers={**self.bearer("service"), **headers})
+
+    def buy(self, amount: int = 3800, **changes: Any) -> Purchase:
+        """Hold the money and register the order."""
+        reference = self.authorize(amount)
+        answer = self.register(self.order(reference, **changes))
+        assert answer.status_code == 201, answer.text
+        body = answer.json()
+        return Purchase(body["order_id"], body["modification_token"], reference, body["total"])
+
+    def buy_overdue(self, **changes: Any) -> Purchase:
+        """The same for an order whose grace period is over: its capture is due at once."""
+        placed_at = datetime.now(UTC) - timedelta(seconds=self.settings.grace_period + 1)
+        return self.buy(placed_at=placed_at.isoformat(), **changes)
+
+    def put_stock(self, sku: str, quantity: int) -> None:
+        """Tell how many units can be sold."""
+        answer = self.http.put(f"/stock/{sku}", json={"quantity": quantity}, headers=self.bearer("service"))
+        assert answer.status_code == 200, answer.text
+
+    def stock(self, sku: str) -> int:
+        """Ask how many units can be sold."""
+        quantity: int = self.http.get(f"/stock/{sku}", headers=self.bearer("service")).json()["quantity"]
+        return quantity
+
+    # What the shopper does
+
+    def cancel(self, purchase: Purchase, **headers: str) -> httpx.Response:
+        """Take the order back with its modification token."""
+        return self.http.post(
+            f"/store/orders/{purchase.order_id}/cancel",
+            headers={"x-modification-token": purchase.token, **headers},
+        )
+
+    # What everybody sees
+
+    def view(self, order_id: str) -> dict[str, Any]:
+        """The order, as an operator sees it."""
+        answer = self.http.get(f"/orders/{order_id}", headers=self.bearer("admin"))
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    def events(self, order_id: str) -> list[str]:
+        """The names of the order's timeline, oldest first."""
+        return [entry["event"] for entry in self.view(order_id)["timeline"]]
+
+    def ledger(self, reference: str) -> list[str]:
+        """Every effect at the provider on one payment, e.g. `payment_intent.canceled`, oldest first."""
+        answer = self.outside.get(f"{self.urls['stripe']}/_sandbox/ledger", params={"object": reference})
+        return [entry["operation"] for entry in answer.json()]
+
+    def requests_to_provider(self, reference: str) -> list[dict[str, Any]]:
+        """Every request about one payment that reached the provider, also those without effect."""
+        answer = self.outside.get(f"{self.urls['stripe']}/_sandbox/requests", params={"object": reference})
+        found: list[dict[str, Any]] = answer.json()
+        return found
+
+    def mails(self, order_id: str) -> list[dict[str, Any]]:
+        """The delivered e-mails that speak of an order."""
+        answer = self.outside.get(f"{self.urls['mailbox']}/messages")
+        return [message for message in answer.json() if order_id in message["subject"]]
+
+    def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Read the mesh's own rows."""
+        with psycopg.connect(self.settings.database_url) as connection:
+            return connection.execute(statement, values).fetchall()
+
+    def log(self, program: str) -> str:
+        """What a program has logged, e.g. `worker-money`."""
+        return (self.stack.root / "log" / f"{program}.log").read_text()
+
+    # Misbehaviour of the outside world
+
+    def fault(self, operation: str, fault: str, *, reference: str | None = None, times: int = 1) -> None:
+        """Make the provider misbehave."""
+        order = {"operation": operation, "fault": fault, "times": times}
+        answer = self.outside.post(
+            f"{self.urls['stripe']}/_sandbox/faults", json=order | ({"object": reference} if reference else {})
+        )
+        assert answer.status_code < 300, answer.text
+
+    def behave(self) -> None:
+        """Make the outside world behave again."""
+        for stand_in in ("stripe", "mailbox"):
+            self.outside.delete(f"{self.urls[stand_in]}/_sandbox/faults")
+
+
+def eventually(look: Callable[[], Seen], within: float = 20.0) -> Seen:
+    """Look again and again until what is seen is true; fails when it is not within so many seconds."""
+    deadline = time.monotonic() + within
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within} s: {look}")
+        time.sleep(0.05)  # between two looks, not instead of one
