@@ -94,11 +94,12 @@ class Intake:
             return None
         if first.fingerprint != new.fingerprint:
             raise KeyReused
-        if first.running:
-            with self._doorbell.expecting(first.id) as bell:
-                if self._read(first.id).running:  # it may have ended before we listened
-                    bell.wait(wait)
-        return Outcome(self._read(first.id), replayed=new.idempotency_key is not None)
+        if not first.running:
+            return Outcome(first, replayed=True)
+        with self._doorbell.expecting(first.id) as bell:
+            if self._read(first.id).running:  # it may have ended before we listened
+                bell.wait(wait)
+        return Outcome(self._read(first.id), replayed=False)
 
     def _read(self, intent_id: str) -> Intent:
         with self._database.statement() as connection:

@@ -7,7 +7,7 @@ One request meets at most one fault, so what a test sees is always due to one ca
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -27,10 +27,6 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     object: str | None = None
     seconds: float = 30.0
 
-    def fits(self, operation: str, subjects: Collection[str]) -> bool:
-        """Whether a request for this operation on these objects meets the fault."""
-        return self.operation in (operation, "any") and (self.object is None or self.object in subjects)
-
 
 class Latency(msgspec.Struct, forbid_unknown_fields=True):
     """Milliseconds added before an operation is carried out; without an operation, before every one."""
@@ -42,9 +38,9 @@ class Latency(msgspec.Struct, forbid_unknown_fields=True):
 class Faults:
     """The faults and delays one stand-in is under, and the requests it keeps hanging."""
 
-    def __init__(self, operations: Collection[str], faults: Collection[str]) -> None:
-        self._operations = {*operations, "any"}
-        self._faults = set(faults)
+    def __init__(self, known: Mapping[str, Collection[str]]) -> None:
+        """Know these faults, named by the operation they may befall."""
+        self._known = {**known, "any": {fault for faults in known.values() for fault in faults}}
         self._armed: list[Fault] = []
         self._latency: dict[str, float] = {}
         self._hanging: set[asyncio.Event] = set()
@@ -52,10 +48,10 @@ class Faults:
     def arm(self, fault: Fault) -> None:
         """Arm a fault; raises ValueError when this stand-in does not know it."""
         fault.fault = ALIASES.get(fault.fault, fault.fault)
-        if fault.operation not in self._operations:
-            raise ValueError(f"operation must be one of {', '.join(sorted(self._operations))}")
-        if fault.fault not in self._faults:
-            raise ValueError(f"fault must be one of {', '.join(sorted(self._faults))}")
+        if fault.operation not in self._known:
+            raise ValueError(f"operation must be one of {', '.join(self._known)}")
+        if fault.fault not in self._known[fault.operation]:
+            raise ValueError(f"fault must be one of {', '.join(sorted(self._known[fault.operation]))}")
         if fault.times == 0 or fault.times < -1 or fault.seconds < 0:
             raise ValueError("times must be -1 or at least 1, and seconds must not be negative")
         self._armed.append(fault)
@@ -63,12 +59,16 @@ class Faults:
     def take(self, operation: str, subjects: Collection[str] = ()) -> Fault | None:
         """The first armed fault that fits, counted down; None when there is none."""
         for fault in self._armed:
-            if fault.fits(operation, subjects):
+            if self._fits(fault, operation, subjects):
                 fault.times -= 1 if fault.times > 0 else 0
                 if fault.times == 0:
                     self._armed.remove(fault)
                 return fault
         return None
+
+    def _fits(self, fault: Fault, operation: str, subjects: Collection[str]) -> bool:
+        befalls = fault.operation in (operation, "any") and fault.fault in self._known[operation]
+        return befalls and (fault.object is None or fault.object in subjects)
 
     def clear(self) -> None:
         """Disarm every fault and drop every request that hangs."""
@@ -109,7 +109,7 @@ class Faults:
         return None
 
     def _slow_down(self, latency: Latency) -> None:
-        if latency.operation not in self._operations or latency.milliseconds < 0:
+        if latency.operation not in self._known or latency.milliseconds < 0:
             raise ValueError("latency needs a known operation and milliseconds of at least 0")
         if latency.operation == "any":
             self._latency.clear()

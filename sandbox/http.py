@@ -124,12 +124,17 @@ class _Connection(asyncio.Protocol):
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
+        if self._transport.is_closing():
+            return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._refuse(400)
 
     def _refuse(self, status: int) -> None:
+        """Answer with an error, once, and close."""
+        if self._transport.is_closing():
+            return
         self._transport.write(Response(status).encode(keep_alive=False, with_body=True))
         self._transport.close()
 
@@ -210,13 +215,13 @@ def refuse_beyond_loopback(host: str) -> None:
         raise ValueError(f"a stand-in listens on loopback only, not on {host}")
 
 
-async def until_stopped() -> None:
-    """Return when the process is asked to end, by SIGTERM or SIGINT."""
+def asked_to_end() -> asyncio.Event:
+    """An event that is set when the process is asked to end, by SIGTERM or SIGINT; get it before saying "ready"."""
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.set)
-    await asked.wait()
+    return asked
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

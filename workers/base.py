@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 from shared import settings
 from shared.broker import Publisher
 from shared.db import Database
-from shared.domain.intents import IntentState
 from shared.domain.payments import Provider
 from shared.errors import Parked, Unavailable
 from shared.providers.mail import Mailer
@@ -162,6 +161,4 @@ class Worker(CeleryTask[[str], None]):
         title = f"{message.task} {message.subject} broke {count} times and is parked"
         work.alert(f"parked:{message.task}:{message.subject}", Severity.CRITICAL, title, None)
         problem = Parked()
-        work.ring(
-            intents.end(work.connection, message.subject, IntentState.PARKED, problem.http_status, problem.body())
-        )
+        work.ring(*intents.park(work.connection, message.subject, problem.http_status, problem.body()))

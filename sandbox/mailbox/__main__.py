@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from sandbox.faults import Faults
-from sandbox.http import Server, run, until_stopped
+from sandbox.http import Server, asked_to_end, run
 from sandbox.mailbox.pages import Pages
-from sandbox.mailbox.smtp import FAULTS, OPERATIONS, Sink
+from sandbox.mailbox.smtp import FAULTS, Sink
 from sandbox.mailbox.store import Store
 
 
@@ -25,13 +25,14 @@ def arguments() -> argparse.Namespace:
 
 async def main(chosen: argparse.Namespace) -> None:
     """Serve until the process is asked to end."""
+    asked = asked_to_end()
     store = Store(chosen.data)
-    faults = Faults(OPERATIONS, FAULTS)
+    faults = Faults(FAULTS)
     sink = Sink(store.keep, faults)
     server = Server(Pages(store, faults).handle)
     smtp_port, http_port = await sink.start(chosen.smtp_port), await server.start(chosen.http_port)
     print(f"mailbox ready on smtp://127.0.0.1:{smtp_port} and http://127.0.0.1:{http_port}", flush=True)
-    await until_stopped()
+    await asked.wait()
     await sink.stop()
     await server.stop()
     store.close()

@@ -13,14 +13,15 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from sandbox.faults import Faults
 from sandbox.http import Drop, refuse_beyond_loopback
 
-OPERATIONS = ("connect", "rcpt", "data")
-
 #: What a refusal says; 4xx asks to try again later, 5xx is final.
 REFUSALS: Mapping[str, bytes] = {
     "451": b"451 4.7.1 Try again later\r\n",
     "550": b"550 5.1.1 Not accepted here\r\n",
 }
-FAULTS = (*REFUSALS, "drop_before", "drop_after", "timeout_before", "timeout_after")
+#: What may befall a connection, a recipient and a message.
+FAULTS: Mapping[str, Collection[str]] = dict.fromkeys(
+    ("connect", "rcpt", "data"), (*REFUSALS, "drop_before", "drop_after", "timeout_before", "timeout_after")
+)
 
 LARGEST_MESSAGE = 10 << 20
 LONGEST_LINE = 4096

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from sandbox.faults import Faults
-from sandbox.http import Server, run, until_stopped
-from sandbox.stripe.api import FAULTS, OPERATIONS, Api
+from sandbox.http import Server, asked_to_end, run
+from sandbox.stripe.api import FAULTS, Api
 from sandbox.stripe.store import Store
 from sandbox.stripe.webhooks import Webhooks
 
@@ -29,15 +29,16 @@ def arguments() -> argparse.Namespace:
 
 async def main(chosen: argparse.Namespace) -> None:
     """Serve until the process is asked to end."""
+    asked = asked_to_end()
     store = Store(chosen.data)
-    faults = Faults(OPERATIONS, FAULTS)
+    faults = Faults(FAULTS)
     webhooks = Webhooks(store, faults, chosen.webhook_url, chosen.webhook_secret) if chosen.webhook_url else None
     server = Server(Api(store, faults, webhooks).handle)
     port = await server.start(chosen.port)
     if webhooks:
         webhooks.start()
     print(f"stripe stand-in ready on http://127.0.0.1:{port}", flush=True)
-    await until_stopped()
+    await asked.wait()
     if webhooks:
         webhooks.stop()
     await server.stop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,39 +16,47 @@ from sandbox.stripe.endpoints import ENDPOINTS, Endpoint
 from sandbox.stripe.objects import API_VERSION, new_id
 from sandbox.stripe.parameters import Form, parse_form, read
 from sandbox.stripe.reading import expand, refuse_expansion
-from sandbox.stripe.refusals import Refusal
+from sandbox.stripe.refusals import BadGateway, Refusal
 from sandbox.stripe.store import KeptAnswer, Store
 from sandbox.stripe.webhooks import Webhooks
 
-OPERATIONS = ("cancel", "capture", "create", "confirm", "retrieve", "increment", "refund", "webhook")
-
 unknown_error = partial(Refusal, 500, "An unknown error occurred.", type="api_error", executed=True)
+key_in_use = partial(
+    Refusal,
+    409,
+    "There is currently another in-progress request using this Idempotent Key (that probably means you submitted "
+    "twice, and the other request is still going through). Please try again later.",
+    type="idempotency_error",
+    code="idempotency_key_in_use",
+)
 
 #: Faults that are met before anything is executed, and answer like this; nothing is kept under the key.
 REFUSED_BEFORE: Mapping[str, Callable[[], Refusal]] = {
     "error_500_before": unknown_error,
     "rate_limit": partial(Refusal, 429, "Request rate limit exceeded.", code="rate_limit"),
-    "conflict": partial(
-        Refusal,
-        409,
-        "There is currently another in-progress request using this Idempotent Key (that probably means you submitted "
-        "twice, and the other request is still going through). Please try again later.",
-        type="idempotency_error",
-        code="idempotency_key_in_use",
-    ),
+    "conflict": key_in_use,
+    "html_502": BadGateway,
 }
+#: Faults that withhold the answer, before or after the effect.
+WITHHELD_BEFORE = ("timeout_before", "drop_before")
+WITHHELD_AFTER = ("timeout_after", "drop_after")
 #: Faults of a request that began to execute: the 500 is kept under the key, as Stripe does.  `during` fails before
 #: the effect, `after` fails after it.
 KEPT_500 = ("error_500_during", "error_500_after")
 
-FAULTS = (
-    *REFUSED_BEFORE,
-    *KEPT_500,
-    *("timeout_before", "timeout_after", "drop_before", "drop_after", "decline", "html_502"),
-    *("twice", "late", "out_of_order"),
-)
+READ_FAULTS = (*REFUSED_BEFORE, *WITHHELD_BEFORE, *WITHHELD_AFTER, *KEPT_500)
+WRITE_FAULTS = (*READ_FAULTS, "decline")
+FAULTS: Mapping[str, Collection[str]] = {
+    "create": WRITE_FAULTS,
+    "confirm": WRITE_FAULTS,
+    "capture": WRITE_FAULTS,
+    "cancel": WRITE_FAULTS,
+    "increment": WRITE_FAULTS,
+    "refund": WRITE_FAULTS,
+    "retrieve": READ_FAULTS,
+    "webhook": ("twice", "late", "out_of_order"),
+}
 
-BAD_GATEWAY = b"<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"
 FORM = "application/x-www-form-urlencoded"
 #: Characters of an idempotency key.
 LONGEST_KEY = 255
@@ -65,6 +73,8 @@ class Arrival:
     form: Form
     key: str | None
     fault: Fault | None
+    #: Its place in the list of requests.
+    seq: int = 0
 
     def meets(self, *faults: str) -> bool:
         """Whether it meets one of these faults."""
@@ -87,17 +97,16 @@ class Api:
         if request.path.startswith("/_sandbox/"):
             return self._control.answer(request)
         arrival = self._arrive(request)
-        seq = self._note(arrival)
         try:
             response = await self._carry_out(arrival, _admitted(arrival))
         except Refusal as refusal:
-            response = Response.json(refusal.body(arrival.id), refusal.status)
-        self._store.answered(seq, response.status, arrival.object, "Idempotent-Replayed" in response.headers)
+            response = refusal.response(arrival.id)
+            self._store.answered(arrival.seq, response.status, arrival.object)
         response.headers |= {"Request-Id": arrival.id, "Stripe-Version": API_VERSION}
         return response
 
     def _arrive(self, request: Request) -> Arrival:
-        """Understand a request as far as it can be; judging it comes later."""
+        """Understand a request as far as it can be, and note it; judging it comes later."""
         found = self._router.find(request.method, request.path)
         endpoint, captured = found if found else (None, [])
         is_write = request.method == "POST"
@@ -106,27 +115,24 @@ class Api:
         object = next((subject for subject in subjects if isinstance(subject, str)), None)
         fault = self._faults.take(endpoint.operation, (object or "",)) if endpoint else None
         key = request.headers.get("idempotency-key") if is_write else None
-        return Arrival(request, new_id("req", 14), endpoint, object, form, key, fault)
-
-    def _note(self, arrival: Arrival) -> int:
-        return self._store.arrived(
-            arrival.request.method,
-            arrival.request.path,
-            operation=arrival.endpoint.operation if arrival.endpoint else "unknown",
-            object=arrival.object,
-            idempotency_key=arrival.key,
+        arrival = Arrival(request, new_id("req", 14), endpoint, object, form, key, fault)
+        arrival.seq = self._store.arrived(
+            request.method,
+            request.path,
+            operation=endpoint.operation if endpoint else "unknown",
+            object=object,
+            idempotency_key=key,
             request_id=arrival.id,
-            fault=arrival.fault.fault if arrival.fault else None,
+            fault=fault.fault if fault else None,
         )
+        return arrival
 
     async def _carry_out(self, arrival: Arrival, endpoint: Endpoint) -> Response:
         """Execute a request that was let in, at most once at a time for each key, as well as its fault allows."""
         if arrival.fault is not None:
             await self._meet_before(arrival.fault)
-        if arrival.meets("html_502"):
-            return Response(502, BAD_GATEWAY, {"Content-Type": "text/html"})
         if arrival.key in self._keys_in_use:
-            raise REFUSED_BEFORE["conflict"]()
+            raise key_in_use()
         self._keys_in_use |= {arrival.key} if arrival.key else set()
         try:
             await self._faults.delay(endpoint.operation)
@@ -161,22 +167,24 @@ class Api:
             declined=arrival.meets("decline"),
             has_webhook=self._webhooks is not None,
         )
+        parameters = msgspec.json.encode(arrival.form, order="sorted").decode()
         with self._store.transaction():
-            parameters = msgspec.json.encode(arrival.form, order="sorted").decode()
             kept = self._store.kept_answer(arrival.key) if arrival.key else None
             if kept is not None:
-                return _replay(arrival, kept, parameters)
-            call.parameters = read(arrival.form, endpoint.checks, endpoint.required)
-            response = self._first_answer(arrival, endpoint, call)
-            if arrival.key:
+                response = _replay(arrival, kept, parameters)
+            else:
+                response = self._first_answer(arrival, endpoint, call)
                 answer = KeptAnswer(arrival.request.path, parameters, response.status, response.body, arrival.id)
                 self._store.keep_answer(arrival.key, answer)
+            status = None if arrival.meets(*WITHHELD_AFTER) else response.status
+            self._store.answered(arrival.seq, status, arrival.object, replayed=kept is not None)
         if self._webhooks is not None:
             self._webhooks.deliver(call.events)
         return response
 
     def _first_answer(self, arrival: Arrival, endpoint: Endpoint, call: Call) -> Response:
         """Execute; raises the Refusal of a request that did not begin to, and answers with any other."""
+        call.parameters = read(arrival.form, endpoint.checks, endpoint.required)
         paths = call.parameters.get("expand", [])
         refuse_expansion(endpoint.answers, paths, in_list=endpoint.lists)
         try:
@@ -188,7 +196,8 @@ class Api:
         except Refusal as refusal:
             if not refusal.executed:
                 raise
-            return Response.json(refusal.body(arrival.id), refusal.status)
+            arrival.object = arrival.object or getattr(refusal.error.get("payment_intent"), "id", None)
+            return refusal.response(arrival.id)
         for path in paths:
             expand(self._store, answer, path.split("."))
         arrival.object = arrival.object or getattr(answer, "id", None)
@@ -237,5 +246,6 @@ def _replay(arrival: Arrival, kept: KeptAnswer, parameters: str) -> Response:
             f"using a key other than '{arrival.key}' if you meant to execute a different request.",
             type="idempotency_error",
         )
+    arrival.object = arrival.object or msgspec.json.decode(kept.body).get("id")
     replayed = {"Idempotent-Replayed": "true", "Original-Request": kept.request_id}
     return Response(kept.status, kept.body, {"Content-Type": "application/json", **replayed})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.stripe.objects import Charge, Event, EventRequest, PaymentIntent, Refund, new_id
+from sandbox.stripe.refusals import missing
 from sandbox.stripe.store import Store
 
 
@@ -23,6 +24,20 @@ class Call:
     has_webhook: bool = False
     #: The events it caused, in order.
     events: list[Event] = field(default_factory=list)
+
+    def payment_intent(self) -> PaymentIntent:
+        """The PaymentIntent it is about; raises the Refusal for one that does not exist."""
+        intent = self.store.find(PaymentIntent, self.object or "")
+        if intent is None:
+            raise missing("payment_intent", self.object or "", "intent")
+        return intent
+
+    def latest_charge(self, intent: PaymentIntent) -> Charge:
+        """The charge of a PaymentIntent that was confirmed."""
+        charge = self.store.find(Charge, str(intent.latest_charge))
+        if charge is None:
+            raise LookupError(f"{intent.id} has lost its charge")
+        return charge
 
     def record(self, operation: str, thing: PaymentIntent | Refund, amount: int) -> None:
         """Append an effect to the ledger; `amount` is in minor units of the object's currency."""

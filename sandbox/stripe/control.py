@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from sandbox.faults import Faults
 from sandbox.http import Request, Response, Router
-from sandbox.stripe import payments, refunds
+from sandbox.stripe import holding, refunds
 from sandbox.stripe.call import Call
 from sandbox.stripe.objects import Event, Wire
 from sandbox.stripe.refusals import Refusal
@@ -30,7 +30,7 @@ class Control:
                 "GET /_sandbox/requests": lambda query, ids: Response.json(store.requests(*_filters(query))),
                 "GET /_sandbox/webhooks": lambda query, ids: Response.json({"owed": store.owed()}),
                 "DELETE /_sandbox/idempotency_keys": lambda query, ids: Response.json({"keys": store.forget_keys()}),
-                "POST /_sandbox/expire/{id}": lambda query, ids: self._happen(payments.expire, ids[0]),
+                "POST /_sandbox/expire/{id}": lambda query, ids: self._happen(holding.expire, ids[0]),
                 "POST /_sandbox/fail/{id}": lambda query, ids: self._happen(refunds.fail, ids[0]),
             }
         )

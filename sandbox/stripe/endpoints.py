@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.stripe import payments, reading, refunds
+from sandbox.stripe import authorizing, creating, holding, reading, refunds
 from sandbox.stripe.call import Call
 from sandbox.stripe.objects import Charge, Event, PaymentIntent, Refund, Wire
 from sandbox.stripe.parameters import (
@@ -138,12 +138,12 @@ PAGE: Mapping[str, Check] = {
 }
 
 ENDPOINTS: Mapping[str, Endpoint] = {
-    "POST /v1/payment_intents": Endpoint("create", payments.create, PaymentIntent, CREATE, ("amount", "currency")),
-    "POST /v1/payment_intents/{id}/confirm": Endpoint("confirm", payments.confirm, PaymentIntent, CONFIRM),
-    "POST /v1/payment_intents/{id}/capture": Endpoint("capture", payments.capture, PaymentIntent, CAPTURE),
-    "POST /v1/payment_intents/{id}/cancel": Endpoint("cancel", payments.cancel, PaymentIntent, CANCEL),
+    "POST /v1/payment_intents": Endpoint("create", creating.create, PaymentIntent, CREATE, ("amount", "currency")),
+    "POST /v1/payment_intents/{id}/confirm": Endpoint("confirm", authorizing.confirm, PaymentIntent, CONFIRM),
+    "POST /v1/payment_intents/{id}/capture": Endpoint("capture", holding.capture, PaymentIntent, CAPTURE),
+    "POST /v1/payment_intents/{id}/cancel": Endpoint("cancel", holding.cancel, PaymentIntent, CANCEL),
     "POST /v1/payment_intents/{id}/increment_authorization": Endpoint(
-        "increment", payments.increment, PaymentIntent, INCREMENT, ("amount",)
+        "increment", holding.increment, PaymentIntent, INCREMENT, ("amount",)
     ),
     "POST /v1/refunds": Endpoint("refund", refunds.create, Refund, REFUND),
     "GET /v1/payment_intents/{id}": Endpoint(

@@ -6,37 +6,20 @@ parameters are a mapping from name to check; what stands in none is refused as u
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from sandbox.stripe.amounts import CURRENCIES
 from sandbox.stripe.refusals import Refusal
 
 #: What a form holds under one name: text, or more names (a list's names are its indexes).
 Form = dict[str, Any]
 Check = Callable[[str, Any], Any]
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-#: The currencies Stripe charges in.
-CURRENCIES = _words(
-    "usd aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd bwp byn bzd cad cdf "
-    "chf clp cny cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gnf gtq gyd hkd hnl hrk htg "
-    "huf idr ils inr isk jmd jod jpy kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl mga mkd mmk mnt "
-    "mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg qar ron rsd rub rwf sar "
-    "sbd scr sek sgd shp sle sos srd std szl thb tjs tnd top try ttd twd tzs uah ugx uyu uzs vnd vuv wst xaf xcd "
-    "xof xpf yer zar zmw "
-)
-#: The least Stripe charges, in minor units: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts.
-SMALLEST_CHARGE = {
-    "usd": 50, "aed": 200, "aud": 50, "bgn": 100, "brl": 50, "cad": 50, "chf": 50, "czk": 1500, "dkk": 250,
-    "eur": 50, "gbp": 30, "hkd": 400, "huf": 17500, "inr": 50, "jpy": 50, "mxn": 1000, "myr": 200, "nok": 300,
-    "nzd": 50, "pln": 200, "ron": 200, "sek": 300, "sgd": 50, "thb": 1000,
-}  # fmt: skip
-LARGEST_CHARGE = 99_999_999
+#: More digits than these no amount and no moment has.
+INTEGER = re.compile(r"-?[0-9]{1,15}")
 
 
 def parse_form(encoded: str) -> Form:
@@ -94,7 +77,7 @@ def integer(name: str, sent: Any) -> int:
     """A whole number."""
     if sent == "":
         raise _empty(name)
-    if not isinstance(sent, str) or not sent.removeprefix("-").isascii() or not sent.removeprefix("-").isdigit():
+    if not isinstance(sent, str) or not INTEGER.fullmatch(sent):
         raise Refusal(400, f"Invalid integer: {sent}", code="parameter_invalid_integer", param=name)
     return int(sent)
 
@@ -202,13 +185,3 @@ def listing(item: Check) -> Check:
         return [item(_inside(name, index), value) for index, value in sent.items()]
 
     return check
-
-
-def money(amount: int, code: str) -> str:
-    """An amount as Stripe's messages print it: "$10.00" for dollars, "10.00 eur" or "1000 jpy" otherwise."""
-    major = str(amount) if code in ZERO_DECIMAL else f"{amount // 100:,}.{amount % 100:02d}"
-    return f"${major}" if code == "usd" else f"{major} {code}"
-
-
-#: Currencies without a minor unit: https://docs.stripe.com/currencies#zero-decimal.
-ZERO_DECIMAL = _words("bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf")

@@ -7,7 +7,7 @@ import time
 from sandbox.stripe import refusals
 from sandbox.stripe.call import Call
 from sandbox.stripe.objects import Charge, PaymentIntent, Refund, new_id
-from sandbox.stripe.parameters import money
+from sandbox.stripe.amounts import money
 from sandbox.stripe.refusals import Refusal
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox.http import Response
+
 DOCUMENTATION = "https://stripe.com/docs/error-codes/"
 
 
@@ -33,10 +35,22 @@ class Refusal(Exception):
         if param:
             self.error["param"] = param
 
-    def body(self, request_id: str) -> dict[str, Any]:
-        """The error object as Stripe sends it."""
+    def response(self, request_id: str) -> Response:
+        """The answer as Stripe sends it."""
         log = f"https://dashboard.stripe.com/test/logs/{request_id}?t=0"
-        return {"error": {**self.error, "request_log_url": log}}
+        return Response.json({"error": {**self.error, "request_log_url": log}}, self.status)
+
+
+class BadGateway(Refusal):
+    """A proxy's answer in Stripe's place: a page, where the caller expects JSON."""
+
+    def __init__(self) -> None:
+        super().__init__(502, "Bad Gateway")
+
+    def response(self, request_id: str) -> Response:
+        """The page."""
+        page = b"<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"
+        return Response(self.status, page, {"Content-Type": "text/html"})
 
 
 def missing(kind: str, id: str, param: str) -> Refusal:

@@ -171,8 +171,8 @@ class Store:
         )
         return int(cursor.lastrowid or 0)
 
-    def answered(self, seq: int, status: int, object: str | None, replayed: bool) -> None:
-        """Note what a request was answered with, and the object it made."""
+    def answered(self, seq: int, status: int | None, object: str | None, replayed: bool = False) -> None:
+        """Note what a request was answered with, None when that was withheld, and the object it is about."""
         self._db.execute(
             "UPDATE requests SET status = ?, object = ?, replayed = ? WHERE seq = ?", (status, object, replayed, seq)
         )
@@ -193,9 +193,10 @@ class Store:
         ).fetchone()
         return KeptAnswer(*row) if row else None
 
-    def keep_answer(self, key: str, answer: KeptAnswer) -> None:
-        """Remember what was answered under a key."""
-        self._db.execute("REPLACE INTO idempotency_keys VALUES (?, ?, ?, ?, ?, ?, ?)", (key, time.time(), *answer))
+    def keep_answer(self, key: str | None, answer: KeptAnswer) -> None:
+        """Remember what was answered under a key, when there was one."""
+        if key:
+            self._db.execute("REPLACE INTO idempotency_keys VALUES (?, ?, ?, ?, ?, ?, ?)", (key, time.time(), *answer))
 
     def forget_keys(self) -> int:
         """Forget every key, as Stripe may after 24 hours; returns how many there were."""

@@ -92,6 +92,15 @@ _END = text("""
     RETURNING id, waiters
 """)
 
+_PARK = text("""
+    UPDATE intents
+    SET state = 'parked', answer_status = :status, answer_body = :body, ended_at = now(), hindrance = NULL
+    WHERE state IN ('accepted', 'working') AND (
+        id = :subject OR state = 'working' AND subject = (SELECT order_id FROM voids WHERE id = :subject)
+    )
+    RETURNING id, waiters
+""")
+
 _END_WORKING = text("""
     UPDATE intents
     SET state = 'done', answer_status = :status, answer_body = :body, ended_at = now(), hindrance = NULL
@@ -144,6 +153,12 @@ def end(connection: Connection, intent_id: str, state: IntentState, status: int,
     values = {"id": intent_id, "state": state, "status": status, "body": body}
     row = connection.execute(_END, values).one_or_none()
     return Bell(row.id, row.waiters) if row else None
+
+
+def park(connection: Connection, subject: str, status: int, body: str) -> list[Bell]:
+    """A task for this id broke too often: park the intent of this id, or those that wait for this void."""
+    values = {"subject": subject, "status": status, "body": body}
+    return [Bell(row.id, row.waiters) for row in connection.execute(_PARK, values)]
 
 
 def end_working(connection: Connection, operation: Operation, subject: str, status: int, body: str) -> list[Bell]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -281,6 +283,24 @@ def test_several_captures_take_the_money_bit_by_bit(box: Sandbox) -> None:
     assert box.charge_of(intent.id).amount_captured == 500
 
 
+def test_what_is_left_after_a_capture_can_be_released_or_expire(box: Sandbox) -> None:
+    released, expired = box.hold(**MULTICAPTURE), box.hold(**MULTICAPTURE)
+    for intent in (released, expired):
+        box.intents.capture(intent.id, {"amount_to_capture": 300, "final_capture": False})
+    assert box.intents.capture(released.id, {"amount_to_capture": 0}).status == "succeeded"
+    assert box.tell("POST", f"expire/{expired.id}")["status"] == "succeeded"
+    for intent in (released, expired):
+        assert box.intents.retrieve(intent.id).amount_received == 300
+    assert box.effects(expired.id)[-1] == ("payment_intent.expired", 700)
+
+
+def test_nothing_cannot_be_captured(box: Sandbox) -> None:
+    intent = box.hold()
+    error = refused(lambda: box.intents.capture(intent.id, {"amount_to_capture": 0}))
+    assert error.param == "amount_to_capture"
+    assert box.intents.retrieve(intent.id).status == "requires_capture"
+
+
 # Increments.
 
 
@@ -392,6 +412,7 @@ def test_a_refund_can_fail_after_it_succeeded(box: Sandbox) -> None:
         ({"currency": "usd"}, "parameter_missing", "amount"),
         ({"amount": "ten", "currency": "usd"}, "parameter_invalid_integer", "amount"),
         ({"amount": "10.5", "currency": "usd"}, "parameter_invalid_integer", "amount"),
+        ({"amount": "9" * 5000, "currency": "usd"}, "parameter_invalid_integer", "amount"),
         ({"amount": 0, "currency": "usd"}, "parameter_invalid_integer", "amount"),
         ({"amount": "", "currency": "usd"}, "parameter_invalid_empty", "amount"),
         ({"amount": 49, "currency": "usd"}, "amount_too_small", "amount"),
@@ -655,6 +676,8 @@ def test_a_fault_is_met_as_often_as_it_was_told_and_by_whom(box: Sandbox) -> Non
         {"operation": "cancel", "fault": "luck"},
         {"operation": "dance", "fault": "drop"},
         {"operation": "cancel"},
+        {"operation": "cancel", "fault": "twice"},
+        {"operation": "retrieve", "fault": "decline"},
         {"operation": "cancel", "fault": "drop", "times": 0},
         {"operation": "cancel", "fault": "drop", "often": 2},
     ],
@@ -675,6 +698,17 @@ def test_clearing_the_faults_drops_the_requests_that_hang(box: Sandbox) -> None:
         with pytest.raises(stripe.APIConnectionError):
             hanging.result(timeout=3)
     assert box.tell("GET", f"requests?object={intent.id}")[-1]["status"] is None
+
+
+def test_a_request_whose_answer_was_withheld_is_found_by_what_it_made(box: Sandbox) -> None:
+    created: Any = {"amount": 1000, "currency": "usd", "metadata": {"n": str(time.time_ns())}}
+    key = created["metadata"]["n"]
+    box.arm("create", "drop_after")
+    refused(lambda: box.intents.create(created, {"idempotency_key": key}), stripe.APIConnectionError)
+    intent = box.intents.create(created, {"idempotency_key": key})
+    lost, replayed = box.tell("GET", f"requests?object={intent.id}")
+    assert (lost["fault"], lost["status"], lost["replayed"]) == ("drop_after", None, False)
+    assert (replayed["fault"], replayed["status"], replayed["replayed"]) == (None, 200, True)
 
 
 def test_requests_that_wait_do_not_wait_for_each_other(box: Sandbox) -> None:
@@ -746,6 +780,34 @@ def test_it_serves_nobody_beyond_loopback() -> None:
     refuse_beyond_loopback("127.0.0.1")
     with pytest.raises(ValueError, match="loopback"):
         refuse_beyond_loopback("0.0.0.0")  # noqa: S104  # the point is that it is refused
+
+
+# The server underneath.
+
+
+def spoken(box: Sandbox, said: bytes) -> bytes:
+    """Everything the server answers to these bytes, until it closes the connection."""
+    with socket.create_connection(("127.0.0.1", urlsplit(box.url).port or 0), timeout=5) as raw:
+        raw.sendall(said)
+        return b"".join(iter(lambda: raw.recv(65536), b""))
+
+
+def test_what_is_not_http_is_refused(box: Sandbox) -> None:
+    assert spoken(box, b"EHLO me\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_body_that_is_too_large_is_refused(box: Sandbox) -> None:
+    head = b"POST /v1/refunds HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n"
+    assert spoken(box, head + b"x" * ((1 << 20) + 1)).startswith(b"HTTP/1.1 413 ")
+
+
+def test_requests_on_one_connection_are_answered_in_order(box: Sandbox) -> None:
+    box.tell("POST", "latency", json={"milliseconds": 100, "operation": "retrieve"})
+    slow = b"GET /v1/refunds HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk_test_1\r\n\r\n"
+    last = b"GET /_sandbox/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    answers = spoken(box, slow + last)
+    assert answers.count(b"HTTP/1.1 200 OK") == 2
+    assert answers.index(b"/v1/refunds") < answers.index(b'{"status":"ok"}')
 
 
 # Webhooks.
