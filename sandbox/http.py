@@ -210,8 +210,8 @@ class Server:
 
 
 def refuse_beyond_loopback(host: str) -> None:
-    """Raise ValueError unless `host` is a loopback address."""
-    if not ipaddress.ip_address(host).is_loopback:
+    """Raise ValueError unless `host` is `localhost` or a loopback address."""
+    if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
         raise ValueError(f"a stand-in listens on loopback only, not on {host}")
 
 

@@ -59,13 +59,21 @@ def celery_app(settings: Settings) -> Celery:
     return app
 
 
-def _is_redis(settings: Settings) -> bool:
+def declare_dead_letters(app: Celery) -> None:
+    """Make the queue for messages that killed their worker again and again; RabbitMQ moves them, nobody consumes it."""
+    with app.connection_for_write() as connection:
+        queue = KombuQueue(DEAD_LETTERS, routing_key=DEAD_LETTERS, queue_arguments={"x-queue-type": "quorum"})
+        queue(connection.default_channel).declare()
+
+
+def is_redis(settings: Settings) -> bool:
+    """Whether the broker is Redis, which has no quorum queues and no dead letters."""
     return settings.broker_url.startswith("redis")
 
 
 def _arguments(settings: Settings) -> dict[str, Any] | None:
     """RabbitMQ's: quorum queues that hand what fails again and again to the dead letters; Redis has none."""
-    if _is_redis(settings):
+    if is_redis(settings):
         return None
     return {
         "x-queue-type": "quorum",
@@ -78,7 +86,7 @@ def _arguments(settings: Settings) -> dict[str, Any] | None:
 
 
 def _transport(settings: Settings) -> dict[str, Any]:
-    if _is_redis(settings):
+    if is_redis(settings):
         return {
             "max_connections": REDIS_CONNECTIONS,
             "visibility_timeout": 120,  # far above the longest task

@@ -4,7 +4,8 @@ import celery.signals
 
 from beat_schedule import beat_schedule
 from shared import logging, settings
-from shared.broker import celery_app
+from shared.broker import celery_app, declare_dead_letters, is_redis
+from workers.mesh import mesh
 
 configuration = settings.load()
 
@@ -25,3 +26,11 @@ app.conf.update(
 @celery.signals.setup_logging.connect
 def _configure_logging(**_: object) -> None:
     logging.configure("worker")
+
+
+@celery.signals.worker_init.connect
+def _make_ready(**_: object) -> None:
+    """Wire the process before its first task comes, so that no shopper waits for it."""
+    mesh()
+    if not is_redis(configuration):
+        declare_dead_letters(app)

@@ -2,58 +2,23 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 
 import structlog
 from celery import Task as CeleryTask
 from sqlalchemy import Connection
 
-from shared import settings
 from shared.broker import Publisher
-from shared.db import Database
-from shared.domain.payments import Provider
 from shared.errors import Parked, Unavailable
-from shared.providers.mail import Mailer
-from shared.providers.ports import PaymentProvider, Unknown
-from shared.providers.stripe import Stripe
+from shared.providers.ports import Unknown
 from shared.queues import Task
-from shared.settings import Settings
 from shared.store import alerts, intents, outbox, timeline
 from shared.store.alerts import Severity
 from shared.store.intents import Bell
 from shared.store.outbox import Message, Staged
 from shared.store.timeline import Entry
+from workers.mesh import Mesh, mesh
 
 log = structlog.get_logger()
-
-
-class Mesh:
-    """What one worker process holds: connections to the world, made once."""
-
-    def __init__(self, configuration: Settings) -> None:
-        self.settings = configuration
-        self.database = Database(configuration.database_url, configuration.database_pool)
-        self.mailer = Mailer(
-            configuration.smtp_host,
-            configuration.smtp_port,
-            start_tls=configuration.smtp_start_tls,
-            timeout=configuration.smtp_timeout,
-            sender=configuration.mail_from,
-        )
-        self.providers: dict[Provider, PaymentProvider] = {
-            Provider.STRIPE: Stripe(
-                configuration.stripe_api_key,
-                configuration.stripe_api_base,
-                (configuration.provider_connect_timeout, configuration.provider_read_timeout),
-                connections=100,  # above the greenlets of any group
-            )
-        }
-
-
-@cache
-def mesh() -> Mesh:
-    """Return this process's wiring; made by the first task, hence after any fork."""
-    return Mesh(settings.load())
 
 
 class Work:

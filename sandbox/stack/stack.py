@@ -40,7 +40,8 @@ class Stack:
     def __init__(
         self, root: Path, options: StackOptions | None = None, report: Callable[[str], None] = lambda line: None
     ) -> None:
-        self._layout = Layout(root.resolve())
+        self.root = root.resolve()
+        self._layout = Layout(self.root)
         self._options = options or StackOptions()
         self._report = report
         self._programs: dict[str, Program] = {}

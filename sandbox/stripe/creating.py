@@ -11,6 +11,12 @@ from sandbox.stripe.call import Call
 from sandbox.stripe.objects import PaymentIntent, new_id
 from sandbox.stripe.refusals import Refusal
 
+#: Parameters that are shown as they were sent and mean nothing here.
+KEPT_AS_SENT = (
+    "customer", "description", "receipt_email", "setup_future_usage", "shipping", "statement_descriptor",
+    "statement_descriptor_suffix", "transfer_group",
+)  # fmt: skip
+
 
 def create(call: Call) -> PaymentIntent:
     """Make a PaymentIntent, and confirm it when asked to."""

@@ -74,7 +74,9 @@ OF_NO_MEANING = dict.fromkeys(
 
 CREATE = {
     "amount": positive,
-    "automatic_payment_methods": nested({"enabled": boolean, "allow_redirects": choice("always", "never")}),
+    "automatic_payment_methods": nested(
+        {"enabled": boolean, "allow_redirects": choice("always", "never")}, ("enabled",)
+    ),
     "capture_method": choice("automatic", "automatic_async", "manual"),
     "confirm": boolean,
     "confirmation_method": choice("automatic", "manual"),

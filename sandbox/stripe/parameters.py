@@ -46,7 +46,8 @@ def read(form: Form, checks: Mapping[str, Check], required: Collection[str] = ()
         raise Refusal(400, message, code="parameter_unknown", param=unknown[0])
     for name in required:
         if name not in form:
-            raise Refusal(400, f"Missing required param: {name}.", code="parameter_missing", param=name)
+            full_name = _inside(within, name)
+            raise Refusal(400, f"Missing required param: {full_name}.", code="parameter_missing", param=full_name)
     return {name: checks[name](_inside(within, name), sent) for name, sent in form.items()}
 
 
@@ -165,13 +166,13 @@ def choice(*values: str) -> Check:
     return check
 
 
-def nested(checks: Mapping[str, Check]) -> Check:
+def nested(checks: Mapping[str, Check], required: Collection[str] = ()) -> Check:
     """A mapping with its own known parameters."""
 
     def check(name: str, sent: Any) -> dict[str, Any]:
         if not isinstance(sent, dict):
             raise Refusal(400, "Invalid object", param=name)
-        return read(sent, checks, within=name)
+        return read(sent, checks, required, within=name)
 
     return check
 

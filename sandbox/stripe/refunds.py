@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from sandbox.stripe import refusals
+from sandbox.stripe.amounts import money
 from sandbox.stripe.call import Call
 from sandbox.stripe.objects import Charge, PaymentIntent, Refund, new_id
-from sandbox.stripe.amounts import money
 from sandbox.stripe.refusals import Refusal
 
 

@@ -38,7 +38,7 @@ _FLUSH = text("""
     SELECT subject, task, now() + make_interval(secs => delay)
     FROM unnest(CAST(:subjects AS text[]), CAST(:tasks AS text[]), CAST(:delays AS float8[]))
         AS s (subject, task, delay)
-    ON CONFLICT (subject, task) DO UPDATE SET due_at = excluded.due_at
+    ON CONFLICT (subject, task) DO UPDATE SET due_at = excluded.due_at, sweeps = 0
 """)
 
 _BREAK = text("""

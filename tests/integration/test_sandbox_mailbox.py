@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from sandbox.mailbox.store import Store
 from tests.integration.sandbox_process import Running, running
 
 
@@ -169,6 +170,16 @@ def test_forgetting_the_messages_leaves_the_ledger(box: Mailbox, mail: EmailMess
     assert box.accepted(mail) == 1
     count = box.tell("GET", "_sandbox/count")
     assert count == {"count": len(box.tell("GET", "_sandbox/ledger")), "kept": 0}
+
+
+def test_only_the_newest_messages_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandbox.mailbox.store.MOST_MESSAGES", 2)
+    store = Store(tmp_path)
+    for n in range(3):
+        store.keep("shop@example.test", ["ann@example.test"], f"Message-ID: <{n}@x>\r\n\r\n".encode())
+    assert [kept.message_id for kept in store.newest("ann@example.test", None, 9)] == ["<2@x>", "<1@x>"]
+    assert len(store.ledger(0)) == 3
+    store.close()
 
 
 @pytest.mark.parametrize("path", ["messages/0", "messages/x", "messages/1.pdf", "nothing"])

@@ -425,6 +425,11 @@ def test_a_refund_can_fail_after_it_succeeded(box: Sandbox) -> None:
         ({"amount": 1000, "currency": "usd", "payment_method": "pm_none"}, "resource_missing", "payment_method"),
         ({"amount": 1000, "currency": "usd", "expand": ["charges"]}, None, "expand"),
         (
+            {"amount": 1000, "currency": "usd", "automatic_payment_methods": {"allow_redirects": "never"}},
+            "parameter_missing",
+            "automatic_payment_methods[enabled]",
+        ),
+        (
             {"amount": 1000, "currency": "usd", "payment_method_options": {"card": {"request_luck": "yes"}}},
             "parameter_unknown",
             "payment_method_options[card][request_luck]",

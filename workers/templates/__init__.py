@@ -1,8 +1,6 @@
 """The words of our e-mails: a subject, a text and an HTML page for each template, compiled once."""
 
-from functools import cache
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from shared import money
 from shared.providers.mail import Mail
@@ -15,6 +13,7 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_parts = {name: _environment.get_template(name) for name in _environment.list_templates(extensions=("txt", "html"))}
 
 
 def compose(letter: Letter) -> Mail:
@@ -23,12 +22,7 @@ def compose(letter: Letter) -> Mail:
     return Mail(
         message_id=f"{letter.cause}.{letter.template}",
         recipient=letter.recipient,
-        subject=_part(letter.template, "subject.txt").render(context).strip(),
-        text=_part(letter.template, "txt").render(context),
-        html=_part(letter.template, "html").render(context),
+        subject=_parts[f"{letter.template}.subject.txt"].render(context).strip(),
+        text=_parts[f"{letter.template}.txt"].render(context),
+        html=_parts[f"{letter.template}.html"].render(context),
     )
-
-
-@cache
-def _part(template: str, part: str) -> Template:
-    return _environment.get_template(f"{template}.{part}")
