@@ -80,6 +80,8 @@ class Intake:
                     accepted = intents.accept(connection, new, waiters, self._settings.patience)
                 if accepted:
                     self._publisher.publish([Message(TASK_OF[new.operation], new.id)])
+                    if not wait:
+                        return Outcome(new.accepted(), replayed=False)
                     bell.wait(wait)
                     return Outcome(self._read(new.id), replayed=False)
             joined = self._join(new, waiters, wait)

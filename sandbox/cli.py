@@ -50,7 +50,6 @@ def up(arguments: argparse.Namespace) -> int:
     began = time.monotonic()
     stack = Stack(arguments.root, from_environment(os.environ, detached=arguments.detach), report=_say)
     try:
-        _say("Starting Countermand")
         stack.start()
         _announce(stack, f"Countermand is ready after {time.monotonic() - began:.1f} s.")
         if arguments.detach:
@@ -177,11 +176,12 @@ def _stop_once(number: int, frame: FrameType | None) -> None:
 
 
 def _announce(stack: Stack, headline: str) -> None:
-    _say("", headline, "")
-    for name, url in stack.describe().items():
-        if name != "pids":
-            _say(f"  {name:<10} {url}")
+    from sandbox import samples
+
+    urls = stack.describe()
+    _say("", headline, "", *(f"  {name:<10} {url}" for name, url in urls.items() if name != "pids"))
     _say(f"  (Flower asks for operator, password {stack.secrets().flower_password})", "")
+    _say("Take a sample order back:", "", f"  {samples.register(urls['gateway'], stack.environment())}", "")
 
 
 def _say(*lines: str) -> None:

@@ -132,4 +132,3 @@ class Publisher:
                         producer.publish(bell.intent_id, exchange="", routing_key=waiter, retry=False, delivery_mode=1)
         except self._outages as error:
             log.warning("bell_lost", bells=len(bells), error=type(error).__name__)
-

@@ -5,9 +5,12 @@ The algorithm is pinned in the settings, `exp` is required, and `kid` picks the 
 
 import time
 from enum import StrEnum
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from shared.settings import Settings
 
@@ -46,13 +49,22 @@ def modification_token(settings: Settings, order_id: str, expires_at: int) -> st
 def verify(settings: Settings, token: str, audience: str) -> dict[str, Any]:
     """Return the claims of a token.  Raises `TokenError` when anything about it is wrong."""
     try:
-        key = settings.jwt_keys[jwt.get_unverified_header(token)["kid"]]
+        key = _verifying(settings.jwt_keys[jwt.get_unverified_header(token)["kid"]], settings.jwt_algorithm)
         claims: dict[str, Any] = jwt.decode(
             token, key, algorithms=[settings.jwt_algorithm], audience=audience, options={"require": ["exp", "aud"]}
         )
     except (jwt.InvalidTokenError, KeyError, TypeError) as error:
         raise TokenError("the token is malformed, expired, or not ours") from error
     return claims
+
+
+@cache
+def _verifying(key: str, algorithm: str) -> str | RSAPublicKey:
+    """The half of a key that verifies; only the key that signs needs to be given as a private one."""
+    if algorithm == "RS256" and "PRIVATE KEY" in key:
+        public = load_pem_private_key(key.encode(), password=None).public_key()
+        return cast(RSAPublicKey, public)
+    return key
 
 
 def _sign(settings: Settings, claims: dict[str, Any]) -> str:

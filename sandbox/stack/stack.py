@@ -127,6 +127,8 @@ class Stack:
         self._await([program])
 
     def _start(self) -> None:
+        self._began = time.monotonic()
+        self._report(f"Starting the stack in {self.root}")
         for directory in (self._layout.logs, self._layout.data("beat"), self._layout.data("flower")):
             directory.mkdir(parents=True, exist_ok=True)
         run = self._layout.make_run()

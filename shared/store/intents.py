@@ -2,28 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
 from shared.domain.intents import RUNNING, TASK_OF, IntentState, Operation
 from shared.errors import Problem
-
-
-@dataclass(frozen=True, slots=True)
-class NewIntent:
-    """One request, as the gateway took it in.  Its scope is (actor, operation, subject, idempotency key)."""
-
-    id: str
-    operation: Operation
-    subject: str
-    actor: str
-    idempotency_key: str | None
-    #: SHA-256 of what was asked; tells a repeated request from another one under the same key.
-    fingerprint: bytes
-    #: The validated body, as JSON.
-    payload: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +32,37 @@ class Intent:
     def running(self) -> bool:
         """Whether its answer is still to come."""
         return self.state in RUNNING
+
+
+@dataclass(frozen=True, slots=True)
+class NewIntent:
+    """One request, as the gateway took it in.  Its scope is (actor, operation, subject, idempotency key)."""
+
+    id: str
+    operation: Operation
+    subject: str
+    actor: str
+    idempotency_key: str | None
+    #: SHA-256 of what was asked; tells a repeated request from another one under the same key.
+    fingerprint: bytes
+    #: The validated body, as JSON.
+    payload: str
+
+    def accepted(self) -> Intent:
+        """The intent as it stands right after it was recorded."""
+        return Intent(
+            id=self.id,
+            operation=self.operation,
+            subject=self.subject,
+            actor=self.actor,
+            state=IntentState.ACCEPTED,
+            payload=None,
+            fingerprint=self.fingerprint,
+            accepted_at=datetime.now(UTC),
+            hindrance=None,
+            answer_status=None,
+            answer_body=None,
+        )
 
 
 _COLUMNS = """id, operation, subject, actor, state, payload, fingerprint, accepted_at, hindrance,

@@ -1,0 +1,156 @@
+"""The load generator: kept-alive connections, each with one request at a time, as cheap as Python allows.
+
+One request costs about 0.05 ms of CPU, so that the generator is not what is measured.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
+
+import uvloop
+
+LOOPBACK = "127.0.0.1"
+
+Result = TypeVar("Result")
+
+
+class Answer(NamedTuple):
+    """One answer; the times are Unix seconds."""
+
+    #: The place of its request in what was fired.
+    place: int
+    status: int
+    body: bytes
+    sent_at: float
+    received_at: float
+
+    @property
+    def milliseconds(self) -> float:
+        """From the request to the whole answer."""
+        return (self.received_at - self.sent_at) * 1000
+
+
+def request(method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> bytes:
+    """One HTTP/1.1 request on the wire."""
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {LOOPBACK}", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+
+
+def run(main: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine on uvloop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+async def fire(
+    port: int, requests: Sequence[bytes], clients: int, *, within: float = 180.0, every: float = 0.0
+) -> list[Answer]:
+    """Send all requests from so many clients and return the answers, in the order of their requests.
+
+    Each client sends its next request when it has its answer; with `every`, requests leave at that many seconds from
+    each other instead, as long as a client is free.  Raises TimeoutError, or ConnectionError when the server hangs up.
+    """
+    loop = asyncio.get_running_loop()
+    volley = _Volley(requests, loop.create_future())
+    connected = [
+        cast(_Client, (await loop.create_connection(lambda: _Client(volley), LOOPBACK, port))[1])
+        for _ in range(min(clients, len(requests)))
+    ]
+    try:
+        async with asyncio.timeout(within):
+            if every:
+                await _pace(volley, connected, every)
+            else:
+                for client in connected:
+                    client.send_next()
+            await volley.over
+    finally:
+        for client in connected:
+            client.close()
+    return sorted(volley.answers)
+
+
+async def _pace(volley: "_Volley", clients: Sequence["_Client"], every: float) -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for place in range(len(volley.requests)):
+        await asyncio.sleep(max(0.0, began + place * every - loop.time()))
+        volley.go_ahead += 1
+        idle = next((client for client in clients if client.is_idle), None)
+        if idle:
+            idle.send_next()
+
+
+class _Volley:
+    """The requests that are still to be sent, and the answers so far."""
+
+    def __init__(self, requests: Sequence[bytes], over: "asyncio.Future[None]") -> None:
+        self.requests = requests
+        self.over = over
+        self.answers: list[Answer] = []
+        self.waiting: Iterator[int] = iter(range(len(requests)))
+        self.go_ahead = 0
+
+    def note(self, answer: Answer) -> None:
+        self.answers.append(answer)
+        if len(self.answers) == len(self.requests) and not self.over.done():
+            self.over.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        if not self.over.done():
+            self.over.set_exception(error)
+
+
+class _Client(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, volley: _Volley) -> None:
+        self._volley = volley
+        self._buffer = b""
+        self._place = -1
+        self._sent_at = 0.0
+        self._transport: asyncio.Transport
+        self.is_idle = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._volley.fail(exc or ConnectionError("the server closed the connection"))
+
+    def close(self) -> None:
+        """Hang up."""
+        self._transport.abort()
+
+    def send_next(self) -> None:
+        """Send the next request, if there is one."""
+        place = next(self._volley.waiting, None)
+        self.is_idle = place is None
+        if place is not None:
+            self._place, self._sent_at = place, time.time()
+            self._transport.write(self._volley.requests[place])
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, found, body = self._buffer.partition(b"\r\n\r\n")
+        if not found or len(body) < _content_length(head):
+            return
+        self._buffer = b""
+        self._volley.note(Answer(self._place, int(head[9:12]), body, self._sent_at, time.time()))
+        self.send_next()
+
+
+def _content_length(head: bytes) -> int:
+    lower = head.lower()
+    start = lower.find(b"\r\ncontent-length:")
+    return int(lower[start + 17 :].partition(b"\r\n")[0]) if start >= 0 else 0
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value below which this share (0 to 1) of the values lies; nearest rank."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
