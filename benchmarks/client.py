@@ -5,7 +5,8 @@ One request costs about 0.05 ms of CPU, so that the generator is not what is mea
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 import uvloop
@@ -63,6 +64,7 @@ async def fire(
             if every:
                 await _pace(volley, connected, every)
             else:
+                volley.due.extend((place, None) for place in range(len(requests)))
                 for client in connected:
                     client.send_next()
             await volley.over
@@ -73,25 +75,26 @@ async def fire(
 
 
 async def _pace(volley: "_Volley", clients: Sequence["_Client"], every: float) -> None:
-    loop = asyncio.get_running_loop()
-    began = loop.time()
+    """Let one request go at a time; an answer's time counts from when its request was due."""
+    began = time.time()
     for place in range(len(volley.requests)):
-        await asyncio.sleep(max(0.0, began + place * every - loop.time()))
-        volley.go_ahead += 1
+        due = began + place * every
+        await asyncio.sleep(max(0.0, due - time.time()))
+        volley.due.append((place, due))
         idle = next((client for client in clients if client.is_idle), None)
         if idle:
             idle.send_next()
 
 
 class _Volley:
-    """The requests that are still to be sent, and the answers so far."""
+    """The requests that are due, and the answers so far."""
 
     def __init__(self, requests: Sequence[bytes], over: "asyncio.Future[None]") -> None:
         self.requests = requests
         self.over = over
         self.answers: list[Answer] = []
-        self.waiting: Iterator[int] = iter(range(len(requests)))
-        self.go_ahead = 0
+        #: Places of requests, each with the time when it was due; none when that is as soon as a client is free.
+        self.due: deque[tuple[int, float | None]] = deque()
 
     def note(self, answer: Answer) -> None:
         self.answers.append(answer)
@@ -115,7 +118,7 @@ class _Client(asyncio.Protocol):
         self.is_idle = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transport only behaves like one
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._volley.fail(exc or ConnectionError("the server closed the connection"))
@@ -125,12 +128,12 @@ class _Client(asyncio.Protocol):
         self._transport.abort()
 
     def send_next(self) -> None:
-        """Send the next request, if there is one."""
-        place = next(self._volley.waiting, None)
-        self.is_idle = place is None
-        if place is not None:
-            self._place, self._sent_at = place, time.time()
-            self._transport.write(self._volley.requests[place])
+        """Send the next request that is due, if there is one."""
+        self.is_idle = not self._volley.due
+        if not self.is_idle:
+            self._place, due = self._volley.due.popleft()
+            self._sent_at = due or time.time()
+            self._transport.write(self._volley.requests[self._place])
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -152,5 +155,3 @@ def percentile(values: Sequence[float], share: float) -> float:
     """The value below which this share (0 to 1) of the values lies; nearest rank."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
-
-

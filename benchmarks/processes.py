@@ -46,15 +46,18 @@ def _times(pid: int) -> int:
 
 
 class Meter:
-    """The CPU of named processes since the meter was made."""
+    """The CPU of named processes, and of this one, since the meter was made."""
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         self._pids = pids
-        self._before = {name: cpu_milliseconds(pid) for name, pid in pids.items()}
+        self._before = self._now()
 
     def read(self) -> dict[str, float]:
-        """Milliseconds of CPU by name."""
-        return {name: cpu_milliseconds(pid) - self._before[name] for name, pid in self._pids.items()}
+        """Milliseconds of CPU by name; this process is the load."""
+        return {name: milliseconds - self._before[name] for name, milliseconds in self._now().items()}
+
+    def _now(self) -> dict[str, float]:
+        return {name: cpu_milliseconds(pid) for name, pid in self._pids.items()} | {"load": time.process_time() * 1000}
 
 
 class Program:

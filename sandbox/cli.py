@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def up(arguments: argparse.Namespace) -> int:
     """Start the stack, and unless detached keep it until somebody asks it to stop."""
-    from sandbox.stack import AlreadyRunningError, Stack
+    from sandbox.stack import AlreadyRunning, Stack
     from sandbox.stack.options import from_environment
 
     for number in STOPPING:
@@ -57,7 +57,7 @@ def up(arguments: argparse.Namespace) -> int:
             return 0
         _say("Ctrl-C stops it.")
         stack.wait()
-    except AlreadyRunningError:
+    except AlreadyRunning:
         _announce(stack, "Countermand is running already; `make down` stops it.")
         return 0
     except KeyboardInterrupt:

@@ -90,7 +90,7 @@ def _hold(provider: stripe.StripeClient, sample: Sample, order_id: str) -> str:
             "capture_method": "manual",
             "confirm": True,
             "payment_method": "pm_card_visa",
-            "payment_method_types": ["card"],
+            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
         },
         {"idempotency_key": order_id},
     )

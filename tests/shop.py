@@ -1,8 +1,11 @@
 """A shop, its shoppers and its operators: everything a test does to a mesh from outside, and all that it can see."""
 
+import json
+import threading
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -74,18 +77,17 @@ class Shop:
 
     # What the shop does
 
-    def authorize(self, amount: int = 3800, currency: str = "usd") -> str:
+    def authorize(self, amount: int = 3800, currency: str = "usd", **parameters: Any) -> str:
         """Hold an amount on a card at the provider, through its real SDK; returns the reference."""
-        intent = self.provider.v1.payment_intents.create(
-            {
-                "amount": amount,
-                "currency": currency,
-                "capture_method": "manual",
-                "confirm": True,
-                "payment_method": "pm_card_visa",
-                "payment_method_types": ["card"],
-            }
-        )
+        wish: Any = {
+            "amount": amount,
+            "currency": currency,
+            "capture_method": "manual",
+            "confirm": True,
+            "payment_method": "pm_card_visa",
+            "payment_method_types": ["card"],
+        }
+        intent = self.provider.v1.payment_intents.create(wish | parameters)
         assert intent.status == "requires_capture"
         return intent.id
 
@@ -150,10 +152,22 @@ class Shop:
         """The names of the order's timeline, oldest first."""
         return [entry["event"] for entry in self.view(order_id)["timeline"]]
 
-    def ledger(self, reference: str) -> list[str]:
-        """Every effect at the provider on one payment, e.g. `payment_intent.canceled`, oldest first."""
+    def intent(self, location: str, headers: dict[str, str]) -> dict[str, Any]:
+        """An intent, as whoever sends these headers sees it at the place that a 202 named."""
+        answer = self.http.get(location, headers=headers)
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    def effects(self, reference: str) -> list[dict[str, Any]]:
+        """Every effect at the provider on one payment, with its amount and idempotency key, oldest first."""
         answer = self.outside.get(f"{self.urls['stripe']}/_sandbox/ledger", params={"object": reference})
-        return [entry["operation"] for entry in answer.json()]
+        found: list[dict[str, Any]] = answer.json()
+        return found
+
+    def ledger(self, reference: str) -> list[str]:
+        """The names of these effects, e.g. `payment_intent.canceled`."""
+        return [effect["operation"] for effect in self.effects(reference)]
 
     def requests_to_provider(self, reference: str) -> list[dict[str, Any]]:
         """Every request about one payment that reached the provider, also those without effect."""
@@ -162,9 +176,24 @@ class Shop:
         return found
 
     def mails(self, order_id: str) -> list[dict[str, Any]]:
-        """The delivered e-mails that speak of an order."""
-        answer = self.outside.get(f"{self.urls['mailbox']}/messages")
-        return [message for message in answer.json() if order_id in message["subject"]]
+        """The delivered e-mails that speak of an order: their Message-ID names it, and a repeat counts."""
+        delivered = self.outside.get(f"{self.urls['mailbox']}/_sandbox/ledger").json()
+        ids = [entry["seq"] for entry in delivered if order_id in (entry["message_id"] or "")]
+        return [self.outside.get(f"{self.urls['mailbox']}/messages/{mail_id}").json() for mail_id in ids]
+
+    def mails_to(self, address: str) -> list[dict[str, Any]]:
+        """The delivered e-mails to one address."""
+        found: list[dict[str, Any]] = self.outside.get(
+            f"{self.urls['mailbox']}/messages", params={"to": address}
+        ).json()
+        return found
+
+    def alerts(self, order_id: str) -> list[dict[str, Any]]:
+        """The alerts about an order, oldest first, as `title`, `severity` and whether they are `open`."""
+        rows = self.sql(
+            "SELECT title, severity, resolved_at IS NULL FROM alerts WHERE order_id = %s ORDER BY id", order_id
+        )
+        return [{"title": title, "severity": severity, "open": is_open} for title, severity, is_open in rows]
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Read the mesh's own rows."""
@@ -174,6 +203,11 @@ class Shop:
     def log(self, program: str) -> str:
         """What a program has logged, e.g. `worker-money`."""
         return (self.stack.root / "log" / f"{program}.log").read_text()
+
+    def logged(self, program: str, **members: Any) -> list[dict[str, Any]]:
+        """The lines of a program's log that hold these members."""
+        lines = [json.loads(line) for line in self.log(program).splitlines() if line.startswith("{")]
+        return [line for line in lines if members.items() <= line.items()]
 
     # Misbehaviour of the outside world
 
@@ -201,3 +235,21 @@ def eventually(look: Callable[[], Seen], within: float = 20.0) -> Seen:
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within} s: {look}")
         time.sleep(0.05)  # between two looks, not instead of one
+
+
+def at_once(count: int, act: Callable[[int], Seen]) -> list[Seen]:
+    """Do something so many times at once, each with its number, all starting together; what each of them gave."""
+    start = threading.Barrier(count)
+
+    def one(number: int) -> Seen:
+        start.wait()
+        return act(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(one, range(count)))
+
+
+def in_turn(count: int, act: Callable[[int], Seen], at_a_time: int = 8) -> list[Seen]:
+    """Do something so many times, each with its number, a few at a time; what each of them gave."""
+    with ThreadPoolExecutor(at_a_time) as pool:
+        return list(pool.map(act, range(count)))

@@ -16,6 +16,6 @@ sockets, and free ports; any number of them may run at once.  A stack ends with 
 """
 
 from sandbox.stack.options import StackError, StackOptions
-from sandbox.stack.stack import AlreadyRunningError, Stack
+from sandbox.stack.stack import AlreadyRunning, Stack
 
-__all__ = ["AlreadyRunningError", "Stack", "StackError", "StackOptions"]
+__all__ = ["AlreadyRunning", "Stack", "StackError", "StackOptions"]

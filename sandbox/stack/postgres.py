@@ -74,8 +74,7 @@ class Postgres:
         Raises StackError when initdb fails.
         """
         owner = _owner()
-        for directory in (self.data.parent, self.socket):
-            directory.mkdir(parents=True, exist_ok=True)
+        self.socket.mkdir(exist_ok=True)
         os.chown(self.socket, owner.pw_uid, owner.pw_gid)
         self.socket.chmod(0o700)
         if self.data.exists():

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 from sandbox.stack.layout import Layout
 from sandbox.stack.ports import LOOPBACK
@@ -80,7 +81,9 @@ def outside(layout: Layout, ports: Mapping[str, int]) -> list[Program]:
     ]
 
 
-def mesh(layout: Layout, ports: Mapping[str, int], broker: str, flower_password: str) -> list[Program]:
+def mesh(
+    layout: Layout, run: Path, ports: Mapping[str, int], broker: str, flower_password: str
+) -> list[Program]:
     """The gateway, one worker a group, beat, and Flower."""
     gateway, flower = ports["gateway"], ports["flower"]
     return [
@@ -92,6 +95,7 @@ def mesh(layout: Layout, ports: Mapping[str, int], broker: str, flower_password:
                 "gateway.wsgi:application",
             ),
             is_ready=http(gateway, "/readyz"),
+            environment={"PROMETHEUS_MULTIPROC_DIR": str(run / "metrics")},
         ),
         *(
             Program(

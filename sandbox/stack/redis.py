@@ -43,10 +43,6 @@ class Redis:
         """A kombu URL."""
         return f"redis+socket://{quote(str(self.socket), safe='/')}"
 
-    def prepare(self) -> None:
-        """Make the data directory."""
-        self.data.mkdir(parents=True, exist_ok=True)
-
     def command(self) -> list[str]:
         """The command line of the server."""
         options = [part for name, value in SETTINGS.items() for part in (f"--{name}", value)]

@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 import xmlrpc.client
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from configparser import RawConfigParser
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +77,7 @@ def launch(layout: Layout, environment: Mapping[str, str], *, detached: bool) ->
     )
 
 
-def write_config(layout: Layout, socket: Path, programs: Sequence[Program]) -> None:
+def write_config(layout: Layout, socket: Path, programs: Collection[Program]) -> None:
     """Write the configuration of supervisord; rooms become its groups, which it stops one after the other."""
     config = RawConfigParser()
     config["unix_http_server"] = {"file": str(socket), "chmod": "0700"}

@@ -1,0 +1,170 @@
+"""Orders to cancel: real PaymentIntents at the stand-in, and the rows that a registration leaves behind."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from urllib.parse import urlencode
+
+import msgspec
+from sqlalchemy import Connection
+
+from benchmarks.client import fire, request
+from shared import tokens
+from shared.db import Database
+from shared.domain.intents import IntentState, Operation
+from shared.domain.orders import OrderEvent, OrderKind, OrderStatus
+from shared.domain.payments import PaymentStatus, Provider
+from shared.queues import Queue, Task
+from shared.settings import Settings
+from shared.store import intents, orders, outbox, payments, stock, timeline
+from shared.store.intents import NewIntent
+from shared.store.orders import Line, NewOrder
+from shared.store.outbox import Message, Staged
+from shared.store.payments import NewPayment
+from shared.store.timeline import Entry
+
+#: Minor units of every order: 33.00 of goods and 5.00 shipping.
+TOTAL = 3800
+CURRENCY = "USD"
+RECIPIENT = "ann@example.com"
+
+#: Goods that the orders are spread over, as in a shop; a single one would make its stock row what is measured.
+SKUS = 100
+
+#: Orders written in one transaction.
+BATCH = 200
+
+PAYMENT_INTENT = urlencode(
+    {
+        "amount": TOTAL,
+        "currency": CURRENCY.lower(),
+        "capture_method": "manual",
+        "confirm": "true",
+        "payment_method": "pm_card_visa",
+        "payment_method_types[]": "card",
+    }
+).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """A registered order: its id, and its hold at the provider."""
+
+    order_id: str
+    reference: str
+
+    def named(self, kind: str) -> str:
+        """The id of another row of this order, e.g. its payment's for `pay`."""
+        return f"{kind}_{self.order_id.removeprefix('ord_')}"
+
+
+async def authorize(settings: Settings, count: int) -> list[str]:
+    """Hold the money of so many orders; returns the references of the PaymentIntents."""
+    port = int(settings.stripe_api_base.rpartition(":")[2])
+    headers = {
+        "Authorization": f"Bearer {settings.stripe_api_key}",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    answers = await fire(port, [request("POST", "/v1/payment_intents", headers, PAYMENT_INTENT)] * count, clients=8)
+    return [msgspec.json.decode(answer.body)["id"] for answer in answers]
+
+
+def put_stock(database: Database) -> None:
+    """Tell how many units of all goods can be sold."""
+    with database.transaction() as connection:
+        for number in range(SKUS):
+            stock.put(connection, _sku(number), 1_000_000)
+
+
+def register(database: Database, references: Sequence[str], name: str) -> list[Purchase]:
+    """Write one order for each reference, through the statements of a registration; ids are `ord_<name>_<number>`."""
+    purchases = [Purchase(f"ord_{name}_{number}", reference) for number, reference in enumerate(references)]
+    for start in range(0, len(purchases), BATCH):
+        with database.transaction() as connection:
+            for number, purchase in enumerate(purchases[start : start + BATCH], start):
+                _register(connection, purchase, _sku(number % SKUS))
+    return purchases
+
+
+def cancels(settings: Settings, purchases: Sequence[Purchase], prefer: str = "") -> list[bytes]:
+    """The requests that take these orders back, each with its modification token."""
+    expires_at = int(time.time()) + 3600
+    return [
+        request(
+            "POST",
+            f"/store/orders/{purchase.order_id}/cancel",
+            {"x-modification-token": tokens.modification_token(settings, purchase.order_id, expires_at)}
+            | ({"Prefer": prefer} if prefer else {}),
+        )
+        for purchase in purchases
+    ]
+
+
+def _sku(number: int) -> str:
+    return f"SKU-{number}"
+
+
+def _register(connection: Connection, purchase: Purchase, sku: str) -> None:
+    """What `workers.register` writes for an authorized order, and its ended intent."""
+    placed_at = datetime.now(UTC)
+    order = _order(purchase, placed_at)
+    payment = _payment(purchase)
+    intent = _intent(purchase)
+    orders.insert(connection, order, [Line(sku, 2, 1500, Decimal("0.10"))])
+    payments.insert(connection, payment)
+    payments.schedule_capture(connection, purchase.named("cap"), payment, order.grace_until)
+    intents.accept(connection, intent, [], 30)
+    intents.end(connection, intent.id, IntentState.DONE, 201, "{}")
+    data = {"total": TOTAL, "currency": CURRENCY, "payment": payment.status}
+    timeline.append(connection, [Entry(order.id, OrderEvent.REGISTERED, Queue.REGISTER, "service:shop", data)])
+    capture = Staged(Message(Task.CAPTURE_PAYMENT, purchase.named("cap")), 3600)
+    outbox.flush(connection, [Message(Task.REGISTER_ORDER, intent.id)], [capture], 30)
+    stock.reserve_locked(connection, order.id)
+
+
+def _order(purchase: Purchase, placed_at: datetime) -> NewOrder:
+    return NewOrder(
+        id=purchase.order_id,
+        kind=OrderKind.RETAIL,
+        status=OrderStatus.PENDING,
+        currency=CURRENCY,
+        total=TOTAL,
+        shipping=500,
+        email=RECIPIENT,
+        customer_id=None,
+        address=None,
+        shipment=None,
+        fingerprint=hashlib.sha256(purchase.order_id.encode()).digest(),
+        placed_at=placed_at,
+        grace_until=placed_at + timedelta(hours=1),
+    )
+
+
+def _payment(purchase: Purchase) -> NewPayment:
+    return NewPayment(
+        id=purchase.named("pay"),
+        order_id=purchase.order_id,
+        provider=Provider.STRIPE,
+        reference=purchase.reference,
+        status=PaymentStatus.AUTHORIZED,
+        currency=CURRENCY,
+        authorized=TOTAL,
+        captured=0,
+        released=0,
+        capture_before=None,
+    )
+
+
+def _intent(purchase: Purchase) -> NewIntent:
+    return NewIntent(
+        id=purchase.named("reg"),
+        operation=Operation.REGISTER_ORDER,
+        subject=purchase.order_id,
+        actor="service:shop",
+        idempotency_key=None,
+        fingerprint=b"",
+        payload="{}",
+    )
