@@ -45,7 +45,7 @@ def celery_app(settings: Settings) -> Celery:
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         worker_detect_quorum_queues=True,
-        worker_cancel_long_running_tasks_on_connection_loss=True,
+        worker_cancel_long_running_tasks_on_connection_loss=False,  # every task is safe beside its twin: let it settle
         worker_soft_shutdown_timeout=10,
         worker_enable_remote_control=True,  # Flower, and the readiness of a worker
         broker_connection_retry_on_startup=True,

@@ -26,6 +26,7 @@ class Database:
             url.replace("postgresql://", "postgresql+psycopg://", 1),
             pool_size=pool_size,
             max_overflow=0,
+            pool_use_lifo=True,  # few warm connections, with their statements prepared, rather than many cold ones
             pool_timeout=5,  # as long as a statement may take
             connect_args={"options": LIMITS, "connect_timeout": 3, "application_name": "countermand"},
         )

@@ -105,10 +105,14 @@ class Worker(CeleryTask[[str], None]):
         if work.bells:
             self.publisher.ring(work.bells)
 
-    def backoff(self, attempts: int) -> float:
-        """Seconds until the next attempt at something whose outcome is unknown."""
+    def try_again(self, work: Work, subject: str, attempts: int) -> None:
+        """Stage this task once more, after a pause that grows; when there were enough attempts a person goes on."""
         limits = self.mesh.settings
-        return outbox.backoff(attempts, limits.retry_base, limits.retry_ceiling)
+        message = Message(Task(self.name), subject)
+        if attempts < limits.retry_limit:
+            work.stage(*message, delay=outbox.backoff(attempts, limits.retry_base, limits.retry_ceiling))
+        else:
+            self._park(work, message, f"was tried {attempts} times")
 
     def _broke(self, message: Message) -> None:
         """Count a breakage; at the limit park what the message is about and tell a person."""
@@ -117,13 +121,13 @@ class Worker(CeleryTask[[str], None]):
                 limits = self.mesh.settings
                 count = outbox.break_off(work.connection, message, limits.retry_base, limits.retry_ceiling)
                 if count >= limits.breakage_limit:
-                    self._park(work, message, count)
+                    self._park(work, message, f"broke {count} times")
         except Unavailable:
             log.warning("database_unavailable")
 
-    def _park(self, work: Work, message: Message, count: int) -> None:
+    def _park(self, work: Work, message: Message, reason: str) -> None:
         work.strike(*message)
-        title = f"{message.task} {message.subject} broke {count} times and is parked"
+        title = f"{message.task} {message.subject} {reason} and is parked"
         work.alert(f"parked:{message.task}:{message.subject}", Severity.CRITICAL, title, None)
         problem = Parked()
         work.ring(*intents.park(work.connection, message.subject, problem.http_status, problem.body()))

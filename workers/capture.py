@@ -109,7 +109,7 @@ def settle(work: Work, capture: Capture, outcome: Outcome, event: PaymentEvent) 
 def keep_trying(task: Worker, work: Work, capture: Capture, error: str) -> None:
     """Unknown is not failed: the job stays active, and goes on under the same key."""
     payments.capture_unknown_locked(work.connection, capture.job_id, error)
-    work.stage(Task.CAPTURE_PAYMENT, capture.job_id, delay=task.backoff(capture.attempts + 1))
+    task.try_again(work, capture.job_id, capture.attempts + 1)
     if capture.attempts == 0:
         data = {"job_id": capture.job_id, "error": error}
         work.record(Entry(capture.order_id, PaymentEvent.CAPTURE_UNANSWERED, Queue.CAPTURE, data=data))

@@ -58,4 +58,4 @@ def defer(task: Worker, letter: Letter, reason: str) -> None:
     """Busy, away, or silent after the message: later."""
     with task.work() as work:
         if emails.settle(work.connection, letter, EmailEvent.DEFERRED, reason, Task.SEND_EMAIL):
-            work.stage(Task.SEND_EMAIL, letter.id, delay=task.backoff(letter.attempts))
+            task.try_again(work, letter.id, letter.attempts)

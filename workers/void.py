@@ -106,7 +106,7 @@ def keep_trying(task: Worker, work: Work, hold: Hold, outcome: Outcome) -> None:
     attempts = payments.void_unknown_locked(work.connection, hold.void_id, str(outcome.error))
     if attempts is None:
         return
-    work.stage(Task.VOID_PAYMENT, hold.void_id, delay=task.backoff(attempts))
+    task.try_again(work, hold.void_id, attempts)
     if attempts == 1:
         work.record(Entry(hold.order_id, PaymentEvent.VOID_UNANSWERED, Queue.VOID, data=_facts(hold, outcome.error)))
     answer(work, hold, PaymentAction.VOID_FAILED)

@@ -83,7 +83,8 @@ _ACCEPT = text("""
 
 _JOIN = text(f"""
     UPDATE intents
-    SET waiters = CASE WHEN state IN ('accepted', 'working') THEN waiters || CAST(:waiters AS text[]) ELSE waiters END,
+    SET waiters = CASE WHEN state IN ('accepted', 'working') AND NOT waiters @> CAST(:waiters AS text[])
+                       THEN waiters || CAST(:waiters AS text[]) ELSE waiters END,
         hindrance = NULL
     WHERE subject = :subject AND operation = :operation AND actor = :actor AND (
         idempotency_key = :key
