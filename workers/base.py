@@ -11,7 +11,7 @@ from shared.broker import Publisher
 from shared.errors import Parked, Unavailable
 from shared.providers.ports import Unknown
 from shared.queues import Task
-from shared.store import alerts, intents, outbox, timeline
+from shared.store import alerts, intents, journal, outbox
 from shared.store.alerts import Severity
 from shared.store.intents import Bell
 from shared.store.outbox import Message, Staged
@@ -47,6 +47,13 @@ class Work:
     def ring(self, *bells: Bell | None) -> None:
         """Wake those who wait for these intents, once their answers are committed."""
         self.bells.extend(bell for bell in bells if bell and bell.waiters)
+
+    def close(self, patience: float) -> None:
+        """Write the journal, when there is anything to write."""
+        if self.history or self.struck or self.staged:
+            journal.close(
+                self.connection, history=self.history, struck=self.struck, staged=self.staged, patience=patience
+            )
 
     def alert(self, cause: str, severity: Severity, title: str, order_id: str | None) -> None:
         """Open an alert, and log it once: when it is committed and was not open before."""
@@ -92,10 +99,7 @@ class Worker(CeleryTask[[str], None]):
         with self.mesh.database.transaction() as connection:
             work = Work(connection)
             yield work
-            if work.history:
-                timeline.append(connection, work.history)
-            if work.struck or work.staged:
-                outbox.flush(connection, work.struck, work.staged, self.mesh.settings.patience)
+            work.close(self.mesh.settings.patience)
         for severity, title, order_id in work.opened:
             report = log.critical if severity is Severity.CRITICAL else log.warning
             report("alert_opened", alert=title, order_id=order_id)

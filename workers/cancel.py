@@ -20,7 +20,7 @@ from shared.domain.payments import PaymentEvent, VoidState
 from shared.errors import CaptureUnconfirmed, NotFound, OwnershipViolation, Problem
 from shared.ids import new_id
 from shared.queues import Queue, Task
-from shared.store import emails, intents, orders, payments, stock
+from shared.store import cancellations, intents, orders, stock
 from shared.store.emails import NewEmail
 from shared.store.orders import HeldOrder
 from shared.store.timeline import Entry
@@ -67,21 +67,22 @@ def settle(work: Work, intent_id: str) -> None:
 
 def cancel_and_void(work: Work, intent_id: str, held: HeldOrder) -> None:
     """Take the order back; the void's outcome ends the intent."""
-    void_id = new_id("void")
-    orders.cancel_locked(work.connection, held.id, held.order.status, Queue.CANCEL)
-    payments.start_void_locked(work.connection, void_id, held.id, held.payment_id, str(held.job_id))
-    intents.mark_working(work.connection, intent_id)
+    void_id, letter = new_id("void"), notice(held)
+    cancellations.cancel_and_void_locked(work.connection, held, Queue.CANCEL, letter, intent_id, void_id)
     work.strike(Task.CAPTURE_PAYMENT, str(held.job_id))
     work.stage(Task.VOID_PAYMENT, void_id)
-    tell_and_restock(work, held)
+    work.stage(Task.SEND_EMAIL, letter.id)
+    restock(work, held)
     work.record(Entry(held.id, PaymentEvent.VOID_STARTED, Queue.CANCEL, held.actor, {"void_id": void_id}))
 
 
 def cancel_only(work: Work, intent_id: str, held: HeldOrder) -> None:
     """Take back an order for which nobody holds money."""
-    orders.cancel_locked(work.connection, held.id, held.order.status, Queue.CANCEL)
-    tell_and_restock(work, held)
+    letter = notice(held)
+    cancellations.cancel_locked(work.connection, held, Queue.CANCEL, letter)
     finish(work, intent_id, held.id, PaymentAction.NONE)
+    work.stage(Task.SEND_EMAIL, letter.id)
+    restock(work, held)
 
 
 def answer_again(work: Work, intent_id: str, held: HeldOrder) -> None:
@@ -99,12 +100,14 @@ CARRY_OUT: Mapping[Verdict, Callable[[Work, str, HeldOrder], None]] = {
 }
 
 
-def tell_and_restock(work: Work, held: HeldOrder) -> None:
-    """Mail the shopper, and return the goods: last, since a popular SKU's row is wanted by many."""
-    email_id = new_id("mail")
+def notice(held: HeldOrder) -> NewEmail:
+    """The e-mail to the shopper."""
     context = msgspec.json.encode({"order_id": held.id, "total": held.total, "currency": held.currency}).decode()
-    emails.insert(work.connection, NewEmail(email_id, held.id, held.id, Template.ORDER_CANCELED, held.email, context))
-    work.stage(Task.SEND_EMAIL, email_id)
+    return NewEmail(new_id("mail"), held.id, held.id, Template.ORDER_CANCELED, held.email, context)
+
+
+def restock(work: Work, held: HeldOrder) -> None:
+    """Return the goods: late in the transaction, since a popular SKU's row is wanted by many."""
     returned = stock.restock_locked(work.connection, held.id)
     data = {"from": OrderStatus.PENDING, "to": OrderStatus.CANCELED, "restocked": returned}
     work.record(Entry(held.id, OrderEvent.CANCELED, Queue.CANCEL, held.actor, data))

@@ -35,12 +35,6 @@ class Letter:
     attempts: int
 
 
-_INSERT = text("""
-    INSERT INTO emails (id, order_id, cause, template, recipient, context)
-    VALUES (:id, :order_id, :cause, :template, :recipient, CAST(:context AS jsonb))
-    ON CONFLICT (cause, template, recipient) DO NOTHING
-""")
-
 # A row that is being sent is left to its worker until the lease is over: two twins must not both mail.
 _CLAIM = text("""
     UPDATE emails SET state = 'sending', claimed_at = now(), attempts = attempts + 1
@@ -55,11 +49,6 @@ _SETTLE = text("""
     WHERE id = :id AND state = 'sending' AND attempts = :attempts
     RETURNING id
 """)
-
-
-def insert(connection: Connection, email: NewEmail) -> None:
-    """Write an e-mail to send, unless this cause has mailed these words to this recipient."""
-    connection.execute(_INSERT, {name: getattr(email, name) for name in NewEmail.__slots__})
 
 
 def claim(connection: Connection, email_id: str, lease: float) -> Letter | None:

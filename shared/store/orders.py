@@ -10,9 +10,8 @@ from sqlalchemy import Connection, text
 
 from shared.domain.cancel import Cancelable
 from shared.domain.intents import RUNNING, IntentState
-from shared.domain.orders import TRANSITIONS, OrderEvent, OrderKind, OrderStatus
+from shared.domain.orders import OrderKind, OrderStatus
 from shared.domain.payments import CaptureState, PaymentStatus, VoidState
-from shared.domain.transitions import advance
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +101,6 @@ _HELD = text("""
     FOR NO KEY UPDATE OF p
 """)
 
-_CANCEL = text("""
-    UPDATE orders SET status = :after, canceled_at = now(), cancellation_source = :source
-    WHERE id = :id AND status = :before
-""")
-
 _FINGERPRINT = text("""
     SELECT o.fingerprint, o.id, o.currency, o.total, o.grace_until FROM orders o WHERE o.id = :id
 """)
@@ -172,12 +166,6 @@ def lock_for_intent(connection: Connection, intent_id: str) -> HeldOrder | None:
         void_state=VoidState(row.void_state) if row.void_state else None,
         void_error=row.void_error,
     )
-
-
-def cancel_locked(connection: Connection, order_id: str, status: OrderStatus, source: str) -> None:
-    """Take the order back; the caller holds its lock and read `status` under it."""
-    after = advance(TRANSITIONS, status, OrderEvent.CANCELED)
-    connection.execute(_CANCEL, {"id": order_id, "before": status, "after": after, "source": source})
 
 
 def registered(connection: Connection, order_id: str) -> Any:

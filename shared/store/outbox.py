@@ -6,7 +6,6 @@ changes when things happen, never what happens.  Retries and the capture's hour 
 """
 
 import random
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
@@ -28,19 +27,6 @@ class Staged(NamedTuple):
     delay: float | None = None
 
 
-_FLUSH = text("""
-    WITH gone AS (
-        DELETE FROM outbox o
-        USING unnest(CAST(:gone_subjects AS text[]), CAST(:gone_tasks AS text[])) AS g (subject, task)
-        WHERE o.subject = g.subject AND o.task = g.task
-    )
-    INSERT INTO outbox (subject, task, due_at)
-    SELECT subject, task, now() + make_interval(secs => delay)
-    FROM unnest(CAST(:subjects AS text[]), CAST(:tasks AS text[]), CAST(:delays AS float8[]))
-        AS s (subject, task, delay)
-    ON CONFLICT (subject, task) DO UPDATE SET due_at = excluded.due_at, sweeps = 0
-""")
-
 _BREAK = text("""
     UPDATE outbox
     SET breakages = breakages + 1, due_at = now() + make_interval(secs => least(:base * power(2, breakages), :ceiling))
@@ -57,23 +43,6 @@ _SWEEP = text("""
     WHERE o.subject = due.subject AND o.task = due.task
     RETURNING o.task, o.subject
 """)
-
-
-def flush(connection: Connection, done: Sequence[Message], staged: Sequence[Staged], patience: float) -> None:
-    """Strike out the messages that were acted upon and write those that must follow, in one statement.
-
-    A message due at once is published right after the commit; the sweep looks after it when `patience` is over.
-    """
-    connection.execute(
-        _FLUSH,
-        {
-            "gone_subjects": [message.subject for message in done],
-            "gone_tasks": [str(message.task) for message in done],
-            "subjects": [stage.message.subject for stage in staged],
-            "tasks": [str(stage.message.task) for stage in staged],
-            "delays": [patience if stage.delay is None else stage.delay for stage in staged],
-        },
-    )
 
 
 def break_off(connection: Connection, message: Message, base: float, ceiling: float) -> int:

@@ -92,15 +92,6 @@ _SCHEDULE = text("""
     INSERT INTO capture_jobs (id, order_id, payment_id, due_at) VALUES (:id, :order_id, :payment_id, :due_at)
 """)
 
-_REMOVE_JOB_AND_VOID = text("""
-    WITH removed AS (
-        UPDATE capture_jobs SET state = 'removed' WHERE id = :job_id AND state = 'waiting'
-    ), voiding AS (
-        UPDATE payments SET status = 'voiding' WHERE id = :payment_id
-    )
-    INSERT INTO voids (id, order_id, payment_id) VALUES (:void_id, :order_id, :payment_id)
-""")
-
 _CLAIM_VOID = text("""
     SELECT v.id, v.order_id, v.payment_id, v.attempts, p.provider, p.reference
     FROM voids v JOIN payments p ON p.id = v.payment_id
@@ -163,13 +154,6 @@ def schedule_capture(connection: Connection, job_id: str, payment: NewPayment, d
     """Say when the payment is to be captured."""
     values = {"id": job_id, "order_id": payment.order_id, "payment_id": payment.id, "due_at": due_at}
     connection.execute(_SCHEDULE, values)
-
-
-def start_void_locked(connection: Connection, void_id: str, order_id: str, payment_id: str, job_id: str) -> None:
-    """Remove the capture job and request the void, in one statement under the order's lock."""
-    connection.execute(
-        _REMOVE_JOB_AND_VOID, {"void_id": void_id, "order_id": order_id, "payment_id": payment_id, "job_id": job_id}
-    )
 
 
 def claim_void(connection: Connection, void_id: str) -> Hold | None:

@@ -1,0 +1,73 @@
+"""Cancellations: an order and all that hangs on it change in one statement, under the order's lock."""
+
+from sqlalchemy import Connection, text
+
+from shared.domain import orders, payments
+from shared.domain.orders import OrderEvent
+from shared.domain.payments import CaptureEvent, CaptureState, PaymentEvent
+from shared.domain.transitions import advance
+from shared.store.emails import NewEmail
+from shared.store.orders import HeldOrder
+
+_CANCEL = """
+    WITH canceled AS (
+        UPDATE orders SET status = :order_status, canceled_at = now(), cancellation_source = :source
+        WHERE id = :order_id
+    ), notice AS (
+        INSERT INTO emails (id, order_id, cause, template, recipient, context)
+        VALUES (:email_id, :order_id, :cause, :template, :recipient, CAST(:context AS jsonb))
+        ON CONFLICT (cause, template, recipient) DO NOTHING
+    )
+"""
+
+_CANCEL_ONLY = text(_CANCEL + "SELECT")
+
+_CANCEL_AND_VOID = text(
+    _CANCEL
+    + """
+    , removed AS (
+        UPDATE capture_jobs SET state = :job_state WHERE id = :job_id
+    ), voiding AS (
+        UPDATE payments SET status = :payment_status WHERE id = :payment_id
+    ), working AS (
+        UPDATE intents SET state = 'working' WHERE id = :intent_id
+    )
+    INSERT INTO voids (id, order_id, payment_id) VALUES (:void_id, :order_id, :payment_id)
+"""
+)
+
+
+def cancel_locked(connection: Connection, held: HeldOrder, source: str, notice: NewEmail) -> None:
+    """Take back an order for which nobody holds money; `notice` tells its shopper."""
+    connection.execute(_CANCEL_ONLY, _canceled(held, source, notice))
+
+
+def cancel_and_void_locked(
+    connection: Connection, held: HeldOrder, source: str, notice: NewEmail, intent_id: str, void_id: str
+) -> None:
+    """The same for an order whose payment is held: its capture job is removed, and its void will end the intent."""
+    connection.execute(
+        _CANCEL_AND_VOID,
+        {
+            **_canceled(held, source, notice),
+            "intent_id": intent_id,
+            "void_id": void_id,
+            "payment_id": held.payment_id,
+            "payment_status": advance(payments.TRANSITIONS, held.order.payment_status, PaymentEvent.VOID_STARTED),
+            "job_id": held.job_id,
+            "job_state": advance(payments.CAPTURE_TRANSITIONS, CaptureState.WAITING, CaptureEvent.CANCELED),
+        },
+    )
+
+
+def _canceled(held: HeldOrder, source: str, notice: NewEmail) -> dict[str, object]:
+    return {
+        "order_id": held.id,
+        "order_status": advance(orders.TRANSITIONS, held.order.status, OrderEvent.CANCELED),
+        "source": source,
+        "email_id": notice.id,
+        "cause": notice.cause,
+        "template": notice.template,
+        "recipient": notice.recipient,
+        "context": notice.context,
+    }
