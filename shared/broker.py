@@ -42,7 +42,9 @@ def celery_app(settings: Settings) -> Celery:
         task_acks_on_failure_or_timeout=False,
         task_publish_retry=False,
         worker_send_task_events=True,  # Flower's eyes
-        worker_prefetch_multiplier=1,
+        # With 1, and every greenlet busy, kombu's Redis poller goes to sleep for up to two seconds.  gevent's pool
+        # holds the consumer back at its size anyhow, so no more than one message above it is ever reserved.
+        worker_prefetch_multiplier=2,
         worker_hijack_root_logger=False,
         worker_detect_quorum_queues=True,
         worker_cancel_long_running_tasks_on_connection_loss=False,  # every task is safe beside its twin: let it settle

@@ -2,16 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.errors import Unavailable
 
-#: Limits of every connection: no statement waits for a lock or runs for longer than a caller would wait.
-LIMITS = "-c lock_timeout=2s -c statement_timeout=5s -c idle_in_transaction_session_timeout=10s -c timezone=UTC"
+#: Of every connection: no statement waits for a lock or runs for longer than a caller would wait; and since every
+#: statement looks rows up by a key, one plan serves all its parameters.
+OPTIONS = (
+    "-c lock_timeout=2s -c statement_timeout=5s -c idle_in_transaction_session_timeout=10s -c timezone=UTC"
+    " -c plan_cache_mode=force_generic_plan"
+)
 
 
 class Locked(Exception):
@@ -21,46 +26,57 @@ class Locked(Exception):
 class Database:
     """A pool of connections to one Postgres; the pool opens connections when they are first used."""
 
-    def __init__(self, url: str, pool_size: int = 20) -> None:
+    def __init__(self, url: str, pool_size: int) -> None:
         self.engine: Engine = create_engine(
             url.replace("postgresql://", "postgresql+psycopg://", 1),
+            isolation_level="AUTOCOMMIT",  # of a bare statement; `transaction()` begins its own
             pool_size=pool_size,
             max_overflow=0,
-            pool_use_lifo=True,  # few warm connections, with their statements prepared, rather than many cold ones
             pool_timeout=5,  # as long as a statement may take
-            connect_args={"options": LIMITS, "connect_timeout": 3, "application_name": "countermand"},
+            pool_use_lifo=True,  # few warm connections, with their statements prepared, rather than many cold ones
+            connect_args={
+                "options": OPTIONS,
+                "connect_timeout": 3,
+                "application_name": "countermand",
+                "prepare_threshold": 1,  # our statements come again
+            },
         )
-        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Commit when the block ends, roll back when it raises.  Raises `Unavailable` or `Locked`."""
-        with _translated(), self.engine.begin() as connection:
+        with self._translated(), self.engine.connect() as connection, _driver(connection).transaction():
             yield connection
 
     @contextmanager
     def statement(self) -> Iterator[Connection]:
         """A connection on which each statement is its own transaction.  Raises `Unavailable` or `Locked`."""
-        with _translated(), self._autocommit.connect() as connection:
+        with self._translated(), self.engine.connect() as connection:
             yield connection
 
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
 
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except PoolTimeout as error:
-        raise Unavailable from error
-    except DBAPIError as error:
-        if _sqlstate(error) == "55P03":  # lock_not_available
-            raise Locked from error
-        if error.connection_invalidated or _is_outage(error):
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except PoolTimeout as error:
             raise Unavailable from error
-        raise
+        except psycopg.OperationalError as error:  # from BEGIN or COMMIT, which SQLAlchemy does not see
+            self.engine.dispose()  # the other idle connections are as dead as this one
+            raise Unavailable from error
+        except DBAPIError as error:
+            if _sqlstate(error) == "55P03":  # lock_not_available
+                raise Locked from error
+            if error.connection_invalidated or _is_outage(error):
+                raise Unavailable from error
+            raise
+
+
+def _driver(connection: Connection) -> psycopg.Connection[Any]:
+    return cast("psycopg.Connection[Any]", connection.connection.driver_connection)
 
 
 def _sqlstate(error: DBAPIError) -> str | None:

@@ -69,8 +69,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: How often a task may break (an exception nobody foresaw) before it is parked.
     breakage_limit: Count = 10
 
-    #: Connections a process may hold; above the number of greenlets that use the database at once.
-    database_pool: Count = 20
+    #: Connections a process may hold.  Transactions last milliseconds and a process has one core: more would only be
+    #: colder.
+    database_pool: Count = 8
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
