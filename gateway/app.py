@@ -30,7 +30,7 @@ def create_app(
     app.add_route("/orders/{order_id}", Order(auth, database))
     app.add_route("/store/orders/{order_id}/cancel", Cancellation(settings, auth, intake))
     app.add_route("/stock/{sku}", Stock(settings, auth, database, intake))
-    app.add_route("/intents/{intent_id}", Intent(auth, database))
+    app.add_route("/intents/{intent_id}", Intent(settings, auth, database))
     app.add_route("/healthz", Health())
     app.add_route("/readyz", Readiness(database))
     app.add_route("/metrics", Metrics(doorbell))

@@ -16,6 +16,7 @@ from shared.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
+from shared.logging import blame
 
 log = structlog.get_logger()
 
@@ -66,5 +67,5 @@ def _locked(request: falcon.Request, response: falcon.Response, _: Locked, param
 
 
 def _unforeseen(request: falcon.Request, response: falcon.Response, error: Exception, params: Any) -> None:
-    log.error("request_broke", path=request.uri_template, exc_info=error)
+    log.error("request_broke", path=request.uri_template, **blame(error))
     _problem(request, response, Problem("Something went wrong on our side"), params)

@@ -63,7 +63,7 @@ class Intake:
             operation=operation,
             subject=subject,
             actor=caller.actor,
-            idempotency_key=_key(request),
+            idempotency_key=idempotency_key(request),
             fingerprint=hashlib.sha256(payload).digest(),
             payload=payload.decode(),
         )
@@ -111,15 +111,18 @@ class Intake:
         return intent
 
     def _patience(self, request: falcon.Request) -> float:
-        """Seconds to wait, from `Prefer: respond-async` or `Prefer: wait=N`."""
-        preferences = [part.strip().lower() for part in (request.get_header("prefer") or "").split(",")]
-        if "respond-async" in preferences:
-            return 0.0
-        for preference in preferences:
-            name, _, value = preference.partition("=")
-            if name.strip() == "wait" and value.strip().isdecimal():
-                return min(float(value), self._settings.wait_limit)
-        return self._settings.wait
+        """Seconds to wait; `wait=N` bounds also an asynchronous answer (RFC 7240, section 4.3)."""
+        preferences = _preferences(request.get_header("prefer") or "")
+        wait = preferences.get("wait", "")
+        if wait.isascii() and wait.isdecimal():
+            return min(float(wait), self._settings.wait_limit)
+        return 0.0 if "respond-async" in preferences else self._settings.wait
+
+
+def _preferences(header: str) -> dict[str, str]:
+    """Return preferences by name; their parameters, after a semicolon, mean nothing to us."""
+    pairs = (part.partition(";")[0].partition("=") for part in header.split(","))
+    return {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}
 
 
 def show(intent: Intent, response: falcon.Response) -> Intent | None:
@@ -135,8 +138,8 @@ def show(intent: Intent, response: falcon.Response) -> Intent | None:
     return None
 
 
-def _key(request: falcon.Request) -> str | None:
-    """The idempotency key, bare or as the draft's quoted string."""
+def idempotency_key(request: falcon.Request) -> str | None:
+    """Return the idempotency key, bare or as the draft's quoted string.  Raises `KeyMalformed`."""
     key = request.get_header("idempotency-key")
     if key is None:
         return None

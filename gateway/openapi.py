@@ -126,7 +126,7 @@ ANSWERS: Mapping[str, Any] = {
     "Registered": _object(
         {
             "order_id": {"type": "string"},
-            "status": {"const": "pending"},
+            "status": {"enum": ["pending", "captured"]},
             "total": _MONEY,
             "currency": {"type": "string"},
             "grace_until": _TIME,

@@ -8,7 +8,7 @@ from shared.db import Database
 
 logging.configure("gateway")
 configuration = settings.load()
-_celery = celery_app(configuration)
+_celery = celery_app(configuration, silence=2.0)  # a client is waiting
 _doorbell = Doorbell(_celery)
 _doorbell.listen()
 application = create_app(

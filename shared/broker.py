@@ -24,8 +24,11 @@ REDIS_CONNECTIONS = 200
 DEAD_LETTERS = "dead_letters"
 
 
-def celery_app(settings: Settings) -> Celery:
-    """Return the Celery application with its queues; it connects when it is first used."""
+def celery_app(settings: Settings, silence: float = 10.0) -> Celery:
+    """Return the Celery application with its queues; it connects when it is first used.
+
+    A broker that says nothing for `silence` seconds counts as away.
+    """
     app = Celery("countermand", broker=settings.broker_url)
     app.conf.update(
         task_queues=[KombuQueue(queue, routing_key=queue, queue_arguments=_arguments(settings)) for queue in Queue],
@@ -55,7 +58,7 @@ def celery_app(settings: Settings) -> Celery:
         broker_connection_timeout=2,
         broker_pool_limit=REDIS_CONNECTIONS,
         broker_heartbeat=0,  # with heartbeats and events Celery spends 0.1 s a message under gevent
-        broker_transport_options=_transport(settings),
+        broker_transport_options=_transport(settings, silence),
         enable_utc=True,
     )
     return app
@@ -87,7 +90,7 @@ def _arguments(settings: Settings) -> dict[str, Any] | None:
     }
 
 
-def _transport(settings: Settings) -> dict[str, Any]:
+def _transport(settings: Settings, silence: float) -> dict[str, Any]:
     if is_redis(settings):
         return {
             "max_connections": REDIS_CONNECTIONS,
@@ -95,7 +98,7 @@ def _transport(settings: Settings) -> dict[str, Any]:
             "unacked_restore_interval": 1,
             "unacked_restore_throttle": 1,
             "socket_connect_timeout": 2,
-            "socket_timeout": 10,
+            "socket_timeout": silence,
             "socket_keepalive": True,
         }
     return {"confirm_publish": True, "confirm_timeout": 2}

@@ -1,13 +1,16 @@
 """The database: one engine a process, and the one `transaction()` helper."""
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from shared.errors import Unavailable
 
@@ -17,6 +20,10 @@ OPTIONS = (
     "-c lock_timeout=2s -c statement_timeout=5s -c idle_in_transaction_session_timeout=10s -c timezone=UTC"
     " -c plan_cache_mode=force_generic_plan"
 )
+
+
+#: Seconds without use after which a connection is asked whether it lives.
+IDLE = 1.0
 
 
 class Locked(Exception):
@@ -34,13 +41,17 @@ class Database:
             max_overflow=0,
             pool_timeout=5,  # as long as a statement may take
             pool_use_lifo=True,  # few warm connections, with their statements prepared, rather than many cold ones
+            hide_parameters=True,  # they name people
             connect_args={
                 "options": OPTIONS,
                 "connect_timeout": 3,
+                "tcp_user_timeout": 10_000,  # milliseconds until a peer that fell silent counts as gone
                 "application_name": "countermand",
                 "prepare_threshold": 1,  # our statements come again
             },
         )
+        event.listen(self.engine, "checkin", _note_return)
+        event.listen(self.engine, "checkout", _ask_if_alive)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -73,6 +84,19 @@ class Database:
             if error.connection_invalidated or _is_outage(error):
                 raise Unavailable from error
             raise
+
+
+def _note_return(_: Any, record: ConnectionPoolEntry) -> None:
+    record.info["returned"] = time.monotonic()
+
+
+def _ask_if_alive(driver: Any, record: ConnectionPoolEntry, _: Any) -> None:
+    """Ask a connection that was idle for a while: Postgres may have been restarted, and nobody needs to hear of it."""
+    if time.monotonic() - record.info.get("returned", math.inf) > IDLE:
+        try:
+            driver.execute("")
+        except psycopg.OperationalError as error:
+            raise DisconnectionError from error  # the pool opens another one
 
 
 def _driver(connection: Connection) -> psycopg.Connection[Any]:

@@ -2,6 +2,8 @@
 
 import logging
 import sys
+import traceback
+from typing import Any
 
 import structlog
 
@@ -13,7 +15,6 @@ def configure(process: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -21,3 +22,15 @@ def configure(process: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
+
+
+def blame(error: BaseException) -> dict[str, Any]:
+    """Return the fields that say what broke and where; never the message, which may quote a row or an address."""
+    origin = getattr(error, "orig", error)
+    frames = traceback.extract_tb(error.__traceback__)
+    fields = {
+        "error": type(origin).__name__,
+        "where": [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames[-8:]],
+    }
+    constraint = getattr(getattr(origin, "diag", None), "constraint_name", None)
+    return fields | ({"constraint": constraint} if constraint else {})

@@ -40,6 +40,6 @@ def taxed(amount: int, rate: Decimal) -> int:
 
 
 def text(amount: int, currency: str) -> str:
-    """Return minor units for people to read, e.g. `33.00 USD` or `1500 JPY`."""
+    """Return minor units for people to read, e.g. `1,234.50 USD` or `1,500 JPY`."""
     places = decimals(currency)
     return f"{Decimal(amount).scaleb(-places):,.{places}f} {currency}"

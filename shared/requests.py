@@ -3,7 +3,7 @@
 Unknown members are refused, so that a misspelt one is not silently ignored.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated
 
@@ -16,6 +16,9 @@ END = r"$(?!\n)"
 
 #: An id that may stand in a URL: no dot at the start, no slash, nothing to escape.
 ID = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}" + END
+
+#: No order is older; nothing that a clock may show overflows from here on.
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 Id = Annotated[str, Meta(pattern=ID, description="1 to 128 letters, digits, and _ . : -")]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}" + END, description="ISO 4217, upper case")]
@@ -43,7 +46,8 @@ class OrderLine(Struct, frozen=True, forbid_unknown_fields=True):
     ] = Decimal(0)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.tax_rate <= 1 or self.tax_rate != round(self.tax_rate, 5):
+        rate = self.tax_rate
+        if not (rate.is_finite() and 0 <= rate <= 1 and rate == round(rate, 5)):
             raise ValueError("tax_rate lies between 0 and 1 and has at most five places")
 
 
@@ -90,7 +94,11 @@ class Registration(Struct, frozen=True, forbid_unknown_fields=True):
     shipping: Minor = 0
     address: Address | None = None
     shipment: Shipment | None = None
-    placed_at: Annotated[datetime, Meta(tz=True, description="starts the grace period")] | None = None
+    placed_at: Annotated[datetime, Meta(tz=True, description="starts the grace period; not before 2000")] | None = None
+
+    def __post_init__(self) -> None:
+        if self.placed_at is not None and self.placed_at < EPOCH:
+            raise ValueError("placed_at lies before 2000")
 
 
 class StockLevel(Struct, frozen=True, forbid_unknown_fields=True):

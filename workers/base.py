@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from shared.broker import Publisher
 from shared.errors import Parked, Unavailable
+from shared.logging import blame
 from shared.providers.ports import Unknown
 from shared.queues import Task
 from shared.store import alerts, intents, journal, outbox
@@ -89,8 +90,8 @@ class Worker(CeleryTask[[str], None]):
             except Unknown as unknown:
                 log.warning("provider_unanswered", reason=unknown.reason)
                 self._broke(Message(Task(self.name), subject))
-            except Exception:
-                log.exception("task_broke")
+            except Exception as error:
+                log.error("task_broke", **blame(error))  # noqa: TRY400  # a traceback's message may quote a row
                 self._broke(Message(Task(self.name), subject))
 
     @contextmanager

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from shared.db import Locked
-from shared.domain.cancel import PaymentAction, Verdict, judge
+from shared.domain.cancel import Verdict, judge
 from shared.domain.emails import Template
 from shared.domain.intents import IntentState
 from shared.domain.orders import OrderEvent, OrderStatus
@@ -29,15 +29,6 @@ from workers.app import app
 from workers.base import Work, Worker
 
 log = structlog.get_logger()
-
-#: How a canceled order's void stands, in the answer's words; a void without an outcome yet will answer by itself.
-ACTION: Mapping[VoidState | None, PaymentAction] = {
-    None: PaymentAction.NONE,
-    VoidState.REQUESTED: PaymentAction.VOID_FAILED,
-    VoidState.RELEASED: PaymentAction.VOIDED,
-    VoidState.OVERTAKEN: PaymentAction.VOID_FAILED,
-    VoidState.REFUSED: PaymentAction.VOID_FAILED,
-}
 
 
 @app.task(base=Worker, bind=True, name=Task.CANCEL_ORDER)
@@ -80,7 +71,7 @@ def cancel_only(work: Work, intent_id: str, held: HeldOrder) -> None:
     """Take back an order for which nobody holds money."""
     letter = notice(held)
     cancellations.cancel_locked(work.connection, held, Queue.CANCEL, letter)
-    finish(work, intent_id, held.id, PaymentAction.NONE)
+    finish(work, intent_id, held.id, None)
     work.stage(Task.SEND_EMAIL, letter.id)
     restock(work, held)
 
@@ -90,7 +81,7 @@ def answer_again(work: Work, intent_id: str, held: HeldOrder) -> None:
     if held.void_state is VoidState.REQUESTED and held.void_error is None:
         intents.mark_working(work.connection, intent_id)
     else:
-        finish(work, intent_id, held.id, ACTION[held.void_state])
+        finish(work, intent_id, held.id, held.void_state)
 
 
 CARRY_OUT: Mapping[Verdict, Callable[[Work, str, HeldOrder], None]] = {
@@ -113,9 +104,9 @@ def restock(work: Work, held: HeldOrder) -> None:
     work.record(Entry(held.id, OrderEvent.CANCELED, Queue.CANCEL, held.actor, data))
 
 
-def finish(work: Work, intent_id: str, order_id: str, action: PaymentAction) -> None:
+def finish(work: Work, intent_id: str, order_id: str, void: VoidState | None) -> None:
     """Store the answer 200."""
-    body = canceled(order_id, action)
+    body = canceled(order_id, void)
     work.ring(intents.end(work.connection, intent_id, IntentState.DONE, 200, body))
 
 

@@ -14,7 +14,7 @@ from shared.domain import totals
 from shared.domain.intents import IntentState
 from shared.domain.orders import OrderEvent, OrderKind, OrderStatus
 from shared.domain.payments import PaymentStatus, Provider
-from shared.errors import OrderConflict, PaymentConflict, PaymentUnusable, Problem
+from shared.errors import Invalid, OrderConflict, PaymentConflict, PaymentUnusable, Problem
 from shared.ids import new_id
 from shared.providers.ports import Authorization, HoldStatus, Refused
 from shared.queues import Queue, Task
@@ -26,6 +26,9 @@ from shared.store.payments import NewPayment
 from shared.store.timeline import Entry
 from workers.app import app
 from workers.base import Work, Worker
+
+#: How far the shop's clock may be ahead of ours.
+AHEAD = timedelta(hours=1)
 
 #: How a payment starts out, by how its hold stands at the provider.
 STATUS: Mapping[HoldStatus, PaymentStatus] = {
@@ -49,6 +52,7 @@ def register_order(task: Worker, intent_id: str) -> None:
         return
     request = msgspec.convert(intent.payload, Registration)
     try:
+        check(intent, request)
         authorization = call(task, request)
         with task.work() as work:
             settle(work, task, intent, request, authorization)
@@ -80,6 +84,14 @@ def claim(task: Worker, intent_id: str) -> Intent | None:
             work.strike(Task.REGISTER_ORDER, intent_id)
             return None
         return intent
+
+
+def check(intent: Intent, request: Registration) -> None:
+    """Refuse what no order can be.  Raises `Invalid`."""
+    if request.placed_at and request.placed_at > intent.accepted_at + AHEAD:
+        raise Invalid("placed_at lies more than an hour ahead")
+    if totals.total(request.lines, request.shipping) > totals.LIMIT:
+        raise Invalid(f"The order costs more than {totals.LIMIT} minor units")
 
 
 def call(task: Worker, request: Registration) -> Authorization | None:
@@ -122,7 +134,7 @@ def settle(
         work.stage(Task.CAPTURE_PAYMENT, job_id, delay=(order.grace_until - datetime.now(UTC)).total_seconds())
     data = {"total": order.total, "currency": order.currency, "payment": payment.status}
     work.record(Entry(order.id, OrderEvent.REGISTERED, Queue.REGISTER, intent.actor, data))
-    body = registered(order.id, order.currency, order.total, order.grace_until)
+    body = registered(order.id, order.status, order.currency, order.total, order.grace_until)
     work.ring(intents.end(work.connection, intent.id, IntentState.DONE, 201, body))
     stock.reserve_locked(work.connection, order.id)
 
@@ -132,16 +144,16 @@ def answer_again(work: Work, intent: Intent) -> None:
     known = orders.registered(work.connection, intent.subject)
     if bytes(known.fingerprint) != intent.fingerprint:
         raise OrderConflict
-    body = registered(known.id, known.currency, known.total, known.grace_until)
+    body = registered(known.id, known.status, known.currency, known.total, known.grace_until)
     work.ring(intents.end(work.connection, intent.id, IntentState.DONE, 200, body))
 
 
-def registered(order_id: str, currency: str, total: int, grace_until: datetime) -> str:
+def registered(order_id: str, status: OrderStatus, currency: str, total: int, grace_until: datetime) -> str:
     """Return the answer's body; the gateway adds the shopper's token, for which workers have no key."""
     return msgspec.json.encode(
         {
             "order_id": order_id,
-            "status": OrderStatus.PENDING,
+            "status": status,
             "total": total,
             "currency": currency,
             "grace_until": grace_until,

@@ -8,12 +8,12 @@ under the same idempotency key.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.domain.cancel import PaymentAction
 from shared.domain.intents import Operation
-from shared.domain.payments import PaymentEvent
+from shared.domain.payments import VOID_OUTCOME, VOID_TRANSITIONS, PaymentEvent, VoidState
+from shared.domain.transitions import advance
 from shared.providers.ports import HoldStatus, PaymentProvider, Refused, Unknown, Voided
 from shared.queues import Queue, Task
-from shared.store import alerts, intents, orders, payments
+from shared.store import alerts, cancellations, intents, orders, payments
 from shared.store.alerts import Severity
 from shared.store.payments import Hold
 from shared.store.timeline import Entry
@@ -33,13 +33,6 @@ READ_BACK: Mapping[HoldStatus, Voided] = {
     HoldStatus.RELEASED: Voided.ALREADY_RELEASED,
     HoldStatus.CAPTURED: Voided.ALREADY_CAPTURED,
     HoldStatus.PARTIALLY_CAPTURED: Voided.ALREADY_CAPTURED,
-}
-
-#: What the shopper is told.
-ACTION: Mapping[PaymentEvent, PaymentAction] = {
-    PaymentEvent.VOIDED: PaymentAction.VOIDED,
-    PaymentEvent.VOID_OVERTAKEN_BY_CAPTURE: PaymentAction.VOID_FAILED,
-    PaymentEvent.VOID_REFUSED: PaymentAction.VOID_FAILED,
 }
 
 
@@ -90,10 +83,15 @@ def settle(work: Work, hold: Hold, event: PaymentEvent, outcome: Outcome) -> Non
     """Write the outcome down, answer everybody who asked for this cancel, and mind the alert."""
     orders.lock(work.connection, hold.order_id)
     work.strike(Task.VOID_PAYMENT, hold.void_id)
-    if not payments.settle_void_locked(work.connection, hold, event, outcome.captured, outcome.error):
+    after = advance(VOID_TRANSITIONS, VoidState.REQUESTED, VOID_OUTCOME[event])
+    answer = canceled(hold.order_id, after)
+    bells = cancellations.settle_void_locked(
+        work.connection, hold, event, after, captured=outcome.captured, error=outcome.error, answer=answer
+    )
+    if bells is None:
         return
+    work.ring(*bells)
     work.record(Entry(hold.order_id, event, Queue.VOID, data=_facts(hold, outcome.error)))
-    answer(work, hold, ACTION[event])
     if event is not PaymentEvent.VOIDED:
         alarm(work, hold)
     elif hold.attempts:
@@ -109,14 +107,9 @@ def keep_trying(task: Worker, work: Work, hold: Hold, outcome: Outcome) -> None:
     task.try_again(work, hold.void_id, attempts)
     if attempts == 1:
         work.record(Entry(hold.order_id, PaymentEvent.VOID_UNANSWERED, Queue.VOID, data=_facts(hold, outcome.error)))
-    answer(work, hold, PaymentAction.VOID_FAILED)
+    answer = canceled(hold.order_id, VoidState.REQUESTED)
+    work.ring(*intents.end_working(work.connection, Operation.CANCEL_ORDER, hold.order_id, 200, answer))
     alarm(work, hold)
-
-
-def answer(work: Work, hold: Hold, action: PaymentAction) -> None:
-    """Give every cancel of this order that is still waiting the same answer."""
-    body = canceled(hold.order_id, action)
-    work.ring(*intents.end_working(work.connection, Operation.CANCEL_ORDER, hold.order_id, 200, body))
 
 
 def alarm(work: Work, hold: Hold) -> None:

@@ -6,8 +6,11 @@ import msgspec
 from gateway import bodies
 from gateway.auth import Authenticator
 from gateway.errors import render
+from gateway.registrations import with_token
 from shared.db import Database
+from shared.domain.intents import Operation
 from shared.errors import NotFound, OwnershipViolation
+from shared.settings import Settings
 from shared.store import intents
 from shared.tokens import Role
 
@@ -15,8 +18,8 @@ from shared.tokens import Role
 class Intent:
     """`GET /intents/{intent_id}`: its state and, when it ended, its stored answer; for its actor and for operators."""
 
-    def __init__(self, auth: Authenticator, database: Database) -> None:
-        self._auth, self._database = auth, database
+    def __init__(self, settings: Settings, auth: Authenticator, database: Database) -> None:
+        self._settings, self._auth, self._database = settings, auth, database
 
     def on_get(self, request: falcon.Request, response: falcon.Response, intent_id: str) -> None:
         """Show one intent."""
@@ -27,13 +30,15 @@ class Intent:
             raise NotFound("There is no such intent")
         if caller.role is not Role.ADMIN and caller.actor != intent.actor:
             raise OwnershipViolation
-        body = msgspec.Raw(intent.answer_body.encode()) if intent.answer_body else None
+        body = intent.answer_body
+        if body and intent.operation is Operation.REGISTER_ORDER and intent.answer_status in (200, 201):
+            body = with_token(self._settings, body)
         shown = {
             "intent": intent.id,
             "operation": intent.operation,
             "subject": intent.subject,
             "state": intent.state,
             "accepted_at": intent.accepted_at,
-            "answer": {"status": intent.answer_status, "body": body} if body else None,
+            "answer": {"status": intent.answer_status, "body": msgspec.Raw(body.encode())} if body else None,
         }
         render(response, 200, msgspec.json.encode(shown).decode())

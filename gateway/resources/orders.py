@@ -1,6 +1,6 @@
 """Orders: register one, look at one, take one back."""
 
-import datetime
+import hashlib
 from typing import Any
 
 import falcon
@@ -9,8 +9,8 @@ import msgspec
 from gateway import bodies
 from gateway.auth import Authenticator, Caller
 from gateway.errors import render
-from gateway.intake import Intake
-from shared import tokens
+from gateway.intake import Intake, idempotency_key
+from gateway.registrations import with_token
 from shared.db import Database
 from shared.domain.intents import Operation
 from shared.errors import NotFound, OwnershipViolation
@@ -36,20 +36,12 @@ class Registrations:
             request,
             response,
             operation=Operation.REGISTER_ORDER,
-            subject=body.order_id or new_id("ord"),
+            subject=body.order_id or _own_id(caller, idempotency_key(request)),
             caller=caller,
             body=body,
         )
         if ended and ended.answer_status in (200, 201):
-            response.text = self._with_token(str(ended.answer_body))
-
-    def _with_token(self, answer: str) -> str:
-        """Add the token, which stands in no row: the same order gives the same bytes."""
-        members: dict[str, Any] = msgspec.json.decode(answer)
-        grace_until = datetime.datetime.fromisoformat(members["grace_until"])
-        expires_at = int(grace_until.timestamp() + self._settings.modification_token_leeway)
-        members["modification_token"] = tokens.modification_token(self._settings, members["order_id"], expires_at)
-        return msgspec.json.encode(members).decode()
+            response.text = with_token(self._settings, str(ended.answer_body))
 
 
 class Order:
@@ -88,6 +80,13 @@ class Cancellation:
         self._intake.submit(
             request, response, operation=Operation.CANCEL_ORDER, subject=order_id, caller=caller, body=body
         )
+
+
+def _own_id(caller: Caller, key: str | None) -> str:
+    """An id of ours for an order that has none of the shop's; the same key names the same order."""
+    if key is None:
+        return new_id("ord")
+    return f"ord_{hashlib.sha256(f'{caller.actor} {key}'.encode()).hexdigest()[:32]}"
 
 
 def _may_see(caller: Caller, view: dict[str, Any]) -> None:

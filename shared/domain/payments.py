@@ -104,3 +104,10 @@ VOID_TRANSITIONS: Mapping[tuple[VoidState, VoidEvent], VoidState] = {
     (VoidState.REQUESTED, VoidEvent.OVERTAKEN): VoidState.OVERTAKEN,
     (VoidState.REQUESTED, VoidEvent.REFUSED): VoidState.REFUSED,
 }
+
+#: What an answer to a void means to the void itself.
+VOID_OUTCOME: Mapping[PaymentEvent, VoidEvent] = {
+    PaymentEvent.VOIDED: VoidEvent.RELEASED,
+    PaymentEvent.VOID_OVERTAKEN_BY_CAPTURE: VoidEvent.OVERTAKEN,
+    PaymentEvent.VOID_REFUSED: VoidEvent.REFUSED,
+}

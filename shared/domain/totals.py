@@ -6,6 +6,9 @@ from typing import Protocol
 
 from shared.money import taxed
 
+#: What an order may cost, in minor units: far inside a bigint, and above any provider's limit.
+LIMIT = 999_999_999_999
+
 
 class Priced(Protocol):
     """A line of an order: `unit_price` in minor units, `tax_rate` 0.10 for ten percent."""

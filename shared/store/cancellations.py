@@ -4,10 +4,12 @@ from sqlalchemy import Connection, text
 
 from shared.domain import orders, payments
 from shared.domain.orders import OrderEvent
-from shared.domain.payments import CaptureEvent, CaptureState, PaymentEvent
+from shared.domain.payments import CaptureEvent, CaptureState, PaymentEvent, PaymentStatus, VoidState
 from shared.domain.transitions import advance
 from shared.store.emails import NewEmail
+from shared.store.intents import Bell
 from shared.store.orders import HeldOrder
+from shared.store.payments import Hold
 
 _CANCEL = """
     WITH canceled AS (
@@ -36,6 +38,27 @@ _CANCEL_AND_VOID = text(
 """
 )
 
+_SETTLE_VOID = text("""
+    WITH settled AS (
+        UPDATE voids SET state = :void_state, attempts = attempts + 1, last_error = :error, settled_at = now()
+        WHERE id = :void_id AND state = 'requested'
+        RETURNING payment_id, order_id
+    ), paid AS (
+        UPDATE payments SET
+            status = :payment_status,
+            captured = CASE WHEN :payment_status = 'captured' THEN :captured ELSE captured END,
+            released = CASE WHEN :payment_status IN ('voided', 'captured') THEN authorized - :captured
+                            ELSE released END
+        WHERE id IN (SELECT payment_id FROM settled)
+    ), answered AS (
+        UPDATE intents
+        SET state = 'done', answer_status = 200, answer_body = :answer, ended_at = now(), hindrance = NULL
+        WHERE subject IN (SELECT order_id FROM settled) AND operation = 'cancel_order' AND state = 'working'
+        RETURNING id, waiters
+    )
+    SELECT answered.id, answered.waiters FROM settled LEFT JOIN answered ON true
+""")
+
 
 def cancel_locked(connection: Connection, held: HeldOrder, source: str, notice: NewEmail) -> None:
     """Take back an order for which nobody holds money; `notice` tells its shopper."""
@@ -58,6 +81,35 @@ def cancel_and_void_locked(
             "job_state": advance(payments.CAPTURE_TRANSITIONS, CaptureState.WAITING, CaptureEvent.CANCELED),
         },
     )
+
+
+def settle_void_locked(
+    connection: Connection,
+    hold: Hold,
+    event: PaymentEvent,
+    after: VoidState,
+    *,
+    captured: int,
+    error: str | None,
+    answer: str,
+) -> list[Bell] | None:
+    """Write the provider's answer down, once, and end every cancel that waits for it with 200 and `answer`.
+
+    `after` is the void's last state; `captured` are the minor units that somebody captured at the provider instead.
+    Returns who is to be told; None when a twin has settled the void.
+    """
+    rows = connection.execute(
+        _SETTLE_VOID,
+        {
+            "void_id": hold.void_id,
+            "void_state": after,
+            "payment_status": advance(payments.TRANSITIONS, PaymentStatus.VOIDING, event),
+            "captured": captured,
+            "error": error,
+            "answer": answer,
+        },
+    ).all()
+    return [Bell(row.id, row.waiters) for row in rows if row.id] if rows else None
 
 
 def _canceled(held: HeldOrder, source: str, notice: NewEmail) -> dict[str, object]:

@@ -102,7 +102,10 @@ _HELD = text("""
 """)
 
 _FINGERPRINT = text("""
-    SELECT o.fingerprint, o.id, o.currency, o.total, o.grace_until FROM orders o WHERE o.id = :id
+    SELECT o.fingerprint, o.id, o.currency, o.total, o.grace_until,
+           CASE WHEN o.status = 'captured' AND NOT EXISTS (SELECT FROM capture_jobs j WHERE j.order_id = o.id)
+                THEN 'captured' ELSE 'pending' END AS status
+    FROM orders o WHERE o.id = :id
 """)
 
 _VIEW = text("""
@@ -169,7 +172,7 @@ def lock_for_intent(connection: Connection, intent_id: str) -> HeldOrder | None:
 
 
 def registered(connection: Connection, order_id: str) -> Any:
-    """Return (fingerprint, id, currency, total, grace_until) of a registered order, or None."""
+    """Return (fingerprint, id, currency, total, grace_until, first status) of a registered order, or None."""
     return connection.execute(_FINGERPRINT, {"id": order_id}).one_or_none()
 
 

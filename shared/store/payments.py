@@ -12,14 +12,11 @@ from sqlalchemy import Connection, text
 from shared.domain.payments import (
     CAPTURE_TRANSITIONS,
     TRANSITIONS,
-    VOID_TRANSITIONS,
     CaptureEvent,
     CaptureState,
     PaymentEvent,
     PaymentStatus,
     Provider,
-    VoidEvent,
-    VoidState,
 )
 from shared.domain.transitions import advance
 
@@ -98,20 +95,6 @@ _CLAIM_VOID = text("""
     WHERE v.id = :id AND v.state = 'requested'
 """)
 
-_SETTLE_VOID = text("""
-    WITH settled AS (
-        UPDATE voids SET state = :state, attempts = attempts + 1, last_error = :error, settled_at = now()
-        WHERE id = :id AND state = 'requested'
-        RETURNING payment_id
-    )
-    UPDATE payments SET
-        status = :status,
-        captured = CASE WHEN :status = 'captured' THEN :captured ELSE captured END,
-        released = CASE WHEN :status IN ('voided', 'captured') THEN authorized - :captured ELSE released END
-    WHERE id IN (SELECT payment_id FROM settled)
-    RETURNING id
-""")
-
 _VOID_UNKNOWN = text("""
     UPDATE voids SET attempts = attempts + 1, last_error = :error WHERE id = :id AND state = 'requested'
     RETURNING attempts
@@ -165,24 +148,6 @@ def claim_void(connection: Connection, void_id: str) -> Hold | None:
     if row is None:
         return None
     return Hold(row.id, row.order_id, row.payment_id, Provider(row.provider), row.reference, row.attempts)
-
-
-def settle_void_locked(
-    connection: Connection, hold: Hold, event: PaymentEvent, captured: int, error: str | None
-) -> bool:
-    """Write the provider's answer down, once; False when a twin has.  The caller holds the order's lock.
-
-    `captured` are the minor units that somebody captured at the provider instead.
-    """
-    void_event = _VOID_EVENT[event]
-    values = {
-        "id": hold.void_id,
-        "state": advance(VOID_TRANSITIONS, VoidState.REQUESTED, void_event),
-        "status": advance(TRANSITIONS, PaymentStatus.VOIDING, event),
-        "captured": captured,
-        "error": error,
-    }
-    return connection.execute(_SETTLE_VOID, values).scalar() is not None
 
 
 def void_unknown_locked(connection: Connection, void_id: str, error: str) -> int | None:
@@ -249,10 +214,3 @@ def settle_capture_locked(
 def capture_unknown_locked(connection: Connection, job_id: str, error: str) -> None:
     """Note that an attempt got no answer; the job stays active and is tried again under the same key."""
     connection.execute(_CAPTURE_UNKNOWN, {"id": job_id, "error": error})
-
-
-_VOID_EVENT = {
-    PaymentEvent.VOIDED: VoidEvent.RELEASED,
-    PaymentEvent.VOID_OVERTAKEN_BY_CAPTURE: VoidEvent.OVERTAKEN,
-    PaymentEvent.VOID_REFUSED: VoidEvent.REFUSED,
-}
