@@ -36,6 +36,12 @@ class Caller:
             log.warning("ownership_violation", actor=self.actor, order_id=order_id)
             raise OwnershipViolation("This token is for another order")
 
+    def allow_actor(self, actor: str) -> None:
+        """Raise `OwnershipViolation` when something belongs to another actor."""
+        if self.actor != actor:
+            log.warning("ownership_violation", actor=self.actor)
+            raise OwnershipViolation
+
 
 class Authenticator:
     """Reads the caller from a request."""

@@ -7,10 +7,11 @@ from prometheus_client import multiprocess
 from shared import settings
 
 worker_class = "gevent"
-workers = settings.load().gateway_processes
+_settings = settings.load()
+workers = _settings.gateway_processes
 worker_connections = 5000  # clients that may wait at once, a process
 keepalive = 30  # seconds
-graceful_timeout = 20  # seconds: above the longest usual wait, so that a restart loses no answer
+graceful_timeout = _settings.wait_limit + 5  # seconds: a restart loses nobody's answer
 accesslog = None  # /metrics counts requests; paths hold ids
 loglevel = "warning"
 

@@ -7,6 +7,7 @@ was measured on Redis and RabbitMQ (docs/adr/0003-*.md).
 from typing import Any
 
 import structlog
+from amqp.exceptions import MessageNacked
 from celery import Celery
 from kombu import Queue as KombuQueue
 from kombu.exceptions import OperationalError
@@ -112,6 +113,7 @@ class Publisher:
         connection = app.connection_for_write()
         self._outages: tuple[type[BaseException], ...] = (
             OperationalError,
+            MessageNacked,
             OSError,
             *connection.connection_errors,
             *connection.channel_errors,

@@ -27,7 +27,7 @@ IDLE = 1.0
 
 
 class Locked(Exception):
-    """A row stayed locked by somebody else for longer than `lock_timeout`."""
+    """A row stayed locked by somebody else for longer than `lock_timeout`, or two waited for each other."""
 
 
 class Database:
@@ -79,7 +79,7 @@ class Database:
             self.engine.dispose()  # the other idle connections are as dead as this one
             raise Unavailable from error
         except DBAPIError as error:
-            if _sqlstate(error) == "55P03":  # lock_not_available
+            if _sqlstate(error) in ("55P03", "40P01"):  # lock_not_available, deadlock_detected
                 raise Locked from error
             if error.connection_invalidated or _is_outage(error):
                 raise Unavailable from error

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 PREFIX = "COUNTERMAND_"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -27,7 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     profile: Literal["embedded", "production"] = "production"
 
     #: Signing keys by `kid`; the first one signs, all of them verify, so that keys can be rotated.
-    jwt_keys: dict[str, str]
+    jwt_keys: Annotated[dict[str, str], msgspec.Meta(min_length=1)]
     jwt_algorithm: Literal["HS256", "RS256"] = "HS256"
 
     stripe_api_key: str = ""
@@ -41,10 +42,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_host: str = "127.0.0.1"
     smtp_port: int = 25
     smtp_start_tls: bool = True
+    #: Empty: the server wants no login.
+    smtp_username: str = ""
+    smtp_password: str = ""
     smtp_timeout: Positive = 10.0
     mail_from: str = "Countermand <orders@countermand.example>"
 
-    #: How long a shopper may take an order back (seed 0: one hour).
+    #: How long a shopper may take an order back (one hour in the client contract).
     grace_period: Positive = 3600.0
     #: How long the shopper's token outlives the grace period, so that a late cancel is told why.
     modification_token_leeway: Positive = 86400.0
@@ -59,9 +63,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     #: How long a published message may stay without effect before the sweep publishes it again.
     patience: Positive = 30.0
-    #: How often beat sweeps the outbox: the longest that lost messages and due captures wait.
+    #: How often beat sweeps the outbox for what is due: captures, retries, and messages out of patience.
     sweep_every: Positive = 5.0
-    #: First pause after an unknown outcome; doubled up to `retry_ceiling` with full jitter.
+    #: First pause after an unknown outcome; doubled up to `retry_ceiling` with jitter.
     retry_base: Positive = 2.0
     retry_ceiling: Positive = 900.0
     #: About two days of retries at the ceiling; then a person decides.
@@ -82,9 +86,12 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         if raw is not None:
             values[field.name] = _parse_keys(raw) if field.name == "jwt_keys" else raw
     try:
-        return msgspec.convert(values, Settings, strict=False)
+        settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{error}; settings are {PREFIX}<NAME> environment variables") from None
+    if not settings.smtp_start_tls and settings.smtp_host not in LOOPBACK:
+        raise SettingsError(f"mail to {settings.smtp_host} would go unencrypted; set {PREFIX}SMTP_START_TLS=true")
+    return settings
 
 
 def _parse_keys(raw: str) -> object:

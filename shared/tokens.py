@@ -19,7 +19,7 @@ API = "countermand"  # the audience of every other token
 
 
 class Role(StrEnum):
-    """What a bearer may do (API.md of the project's contract, "Who calls")."""
+    """What a bearer may do."""
 
     SERVICE = "service"  # the shop's back end
     ADMIN = "admin"  # an operator

@@ -22,10 +22,11 @@ def main(argv: list[str]) -> None:
     )
     parser.add_argument("--queues", type=_queues, help="instead of a group: queue names, separated by commas")
     parser.add_argument("--concurrency", type=int, help="tasks at once (default: the group's)")
+    parser.add_argument("--name", help="of this worker on its host (default: the group's); two of one group need two")
     options = parser.parse_args(argv)
     if (options.group is None) == (options.queues is None):
         parser.error("name a group or --queues")
-    name = options.group or "-".join(options.queues)
+    name = options.name or options.group or "-".join(options.queues)
     group = _group(options.group, options.queues)
 
     from workers.app import app

@@ -8,6 +8,7 @@ from celery import Task as CeleryTask
 from sqlalchemy import Connection
 
 from shared.broker import Publisher
+from shared.db import Locked
 from shared.errors import Parked, Unavailable
 from shared.logging import blame
 from shared.providers.ports import Unknown
@@ -85,8 +86,8 @@ class Worker(CeleryTask[[str], None]):
         with structlog.contextvars.bound_contextvars(task=self.name, subject=subject):
             try:
                 self.run(*args)
-            except Unavailable:
-                log.warning("database_unavailable")  # the row stands in the outbox; the sweep comes back to it
+            except (Unavailable, Locked) as error:  # the row stands in the outbox; the sweep comes back to it
+                log.warning("database_hindered", **blame(error))
             except Unknown as unknown:
                 log.warning("provider_unanswered", reason=unknown.reason)
                 self._broke(Message(Task(self.name), subject))
@@ -127,8 +128,8 @@ class Worker(CeleryTask[[str], None]):
                 count = outbox.break_off(work.connection, message, limits.retry_base, limits.retry_ceiling)
                 if count >= limits.breakage_limit:
                     self._park(work, message, f"broke {count} times")
-        except Unavailable:
-            log.warning("database_unavailable")
+        except (Unavailable, Locked) as error:
+            log.warning("database_hindered", **blame(error))
 
     def _park(self, work: Work, message: Message, reason: str) -> None:
         work.strike(*message)

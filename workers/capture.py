@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from shared.domain.orders import OrderEvent, OrderStatus
 from shared.domain.payments import CaptureState, PaymentEvent
-from shared.providers.ports import Captured, PaymentProvider, Refused, Unknown
+from shared.providers.ports import Captured, HoldStatus, PaymentProvider, Refused, Unknown
 from shared.queues import Queue, Task
 from shared.store import alerts, orders, payments
 from shared.store.alerts import Severity
@@ -24,6 +24,14 @@ MEANING: Mapping[Captured, PaymentEvent] = {
     Captured.CAPTURED: PaymentEvent.CAPTURED,
     Captured.ALREADY_CAPTURED: PaymentEvent.CAPTURED,
     Captured.LAPSED: PaymentEvent.AUTHORIZATION_LAPSED,
+}
+
+
+#: What a hold that is read back says of the attempts before; a hold that still stands says nothing.
+READ_BACK: Mapping[HoldStatus, PaymentEvent] = {
+    HoldStatus.CAPTURED: PaymentEvent.CAPTURED,
+    HoldStatus.PARTIALLY_CAPTURED: PaymentEvent.CAPTURED,
+    HoldStatus.RELEASED: PaymentEvent.AUTHORIZATION_LAPSED,
 }
 
 
@@ -76,18 +84,20 @@ def claim(task: Worker, job_id: str) -> Capture | None:
 
 
 def call(provider: PaymentProvider, capture: Capture) -> Outcome:
-    """Ask the provider; when others were there before, read back how much they took."""
+    """Ask the provider; when an attempt was made before, first read back what became of it."""
     try:
+        if capture.attempts:
+            found = provider.read(capture.reference)
+            if found.status in READ_BACK:
+                return Outcome(READ_BACK[found.status], found.captured, found.released)
         answer = provider.capture(capture.reference, capture.amount, capture.idempotency_key)
-        if answer is Captured.ALREADY_CAPTURED:
+        if answer is not Captured.CAPTURED:
             found = provider.read(capture.reference)
             return Outcome(MEANING[answer], found.captured, found.released)
     except Refused as refusal:
         return Outcome(PaymentEvent.CAPTURE_REFUSED, error=refusal.code)
     except Unknown as unknown:
         return Outcome(None, error=unknown.reason)
-    if answer is Captured.LAPSED:
-        return Outcome(MEANING[answer], released=capture.authorized, error=answer)
     return Outcome(MEANING[answer], capture.amount, capture.authorized - capture.amount)
 
 

@@ -14,8 +14,9 @@ from workers.app import app
 from workers.base import Worker
 from workers.templates import compose
 
-#: How long a worker may hold a message before another may send it: longer than any SMTP conversation, in seconds.
-LEASE = 60.0
+#: How long a worker may hold a message before another may send it, in seconds: longer than an SMTP conversation whose
+#: every step takes its whole timeout.
+LEASE = 120.0
 
 
 @app.task(base=Worker, bind=True, name=Task.SEND_EMAIL)

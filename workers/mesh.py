@@ -21,6 +21,7 @@ class Mesh:
             configuration.smtp_host,
             configuration.smtp_port,
             start_tls=configuration.smtp_start_tls,
+            login=(configuration.smtp_username, configuration.smtp_password) if configuration.smtp_username else None,
             timeout=configuration.smtp_timeout,
             sender=configuration.mail_from,
         )

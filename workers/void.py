@@ -13,7 +13,7 @@ from shared.domain.payments import VOID_OUTCOME, VOID_TRANSITIONS, PaymentEvent,
 from shared.domain.transitions import advance
 from shared.providers.ports import HoldStatus, PaymentProvider, Refused, Unknown, Voided
 from shared.queues import Queue, Task
-from shared.store import alerts, cancellations, intents, orders, payments
+from shared.store import cancellations, intents, orders, payments
 from shared.store.alerts import Severity
 from shared.store.payments import Hold
 from shared.store.timeline import Entry
@@ -86,7 +86,14 @@ def settle(work: Work, hold: Hold, event: PaymentEvent, outcome: Outcome) -> Non
     after = advance(VOID_TRANSITIONS, VoidState.REQUESTED, VOID_OUTCOME[event])
     answer = canceled(hold.order_id, after)
     bells = cancellations.settle_void_locked(
-        work.connection, hold, event, after, captured=outcome.captured, error=outcome.error, answer=answer
+        work.connection,
+        hold,
+        event,
+        after,
+        captured=outcome.captured,
+        error=outcome.error,
+        answer=answer,
+        resolves=_cause(hold) if event is PaymentEvent.VOIDED else None,
     )
     if bells is None:
         return
@@ -94,8 +101,6 @@ def settle(work: Work, hold: Hold, event: PaymentEvent, outcome: Outcome) -> Non
     work.record(Entry(hold.order_id, event, Queue.VOID, data=_facts(hold, outcome.error)))
     if event is not PaymentEvent.VOIDED:
         alarm(work, hold)
-    elif hold.attempts:
-        alerts.resolve(work.connection, _cause(hold))
 
 
 def keep_trying(task: Worker, work: Work, hold: Hold, outcome: Outcome) -> None:
@@ -113,7 +118,7 @@ def keep_trying(task: Worker, work: Work, hold: Hold, outcome: Outcome) -> None:
 
 
 def alarm(work: Work, hold: Hold) -> None:
-    """Open the alert in seed 0's words."""
+    """Open the alert in the client contract's words."""
     title = f"Order {hold.order_id} Canceled but Payment Void Failed. Manual Void Required."
     work.alert(_cause(hold), Severity.CRITICAL, title, hold.order_id)
 

@@ -1,4 +1,4 @@
-"""May this order be taken back, and what happens to its money?  Seed 0, grace period cancel."""
+"""May this order be taken back, and what happens to its money?"""
 
 from dataclasses import dataclass
 from datetime import datetime

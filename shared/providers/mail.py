@@ -23,6 +23,9 @@ _WIRE = compat32.clone(linesep="\r\n", max_line_length=998)
 #: "=_" never occurs in quoted-printable text (RFC 2045, section 6.7), so no body can contain it.
 BOUNDARY = "=_countermand_=_alternative_="
 
+#: Replies to a missing or wrong login: an operator mends it, and the mail goes out later.
+LOGIN = (530, 534, 535, 538)
+
 #: How many idle connections are kept; one for each message that is sent at once is plenty.
 IDLE = 50
 
@@ -41,8 +44,10 @@ class Mail:
 class Mailer:
     """Sends through one server.  Raises `Refused` for a final no, `Unknown` for anything that may go through later."""
 
-    def __init__(self, host: str, port: int, *, start_tls: bool, timeout: float, sender: str) -> None:
-        self._host, self._port, self._start_tls, self._timeout = host, port, start_tls, timeout
+    def __init__(
+        self, host: str, port: int, *, start_tls: bool, login: tuple[str, str] | None, timeout: float, sender: str
+    ) -> None:
+        self._host, self._port, self._start_tls, self._login, self._timeout = host, port, start_tls, login, timeout
         self._sender = sender
         self.domain = parseaddr(sender)[1].rpartition("@")[2]
         self._idle: queue.LifoQueue[smtplib.SMTP] = queue.LifoQueue(IDLE)
@@ -92,6 +97,8 @@ class Mailer:
         connection = smtplib.SMTP(self._host, self._port, timeout=self._timeout)
         if self._start_tls:
             connection.starttls(context=ssl.create_default_context())
+        if self._login:
+            connection.login(*self._login)
         return connection
 
     def _message(self, mail: Mail) -> bytes:
@@ -117,5 +124,5 @@ def _part(subtype: str, content: str) -> MIMENonMultipart:
 
 
 def _sorted(code: int) -> Exception:
-    """4xx means later, 5xx means never (RFC 5321, section 4.2.1)."""
-    return Refused(str(code)) if code >= 500 else Unknown(str(code))
+    """4xx means later, 5xx means never (RFC 5321, section 4.2.1), unless it is about our own login (RFC 4954)."""
+    return Refused(str(code)) if code >= 500 and code not in LOGIN else Unknown(str(code))

@@ -50,6 +50,8 @@ _SETTLE_VOID = text("""
             released = CASE WHEN :payment_status IN ('voided', 'captured') THEN authorized - :captured
                             ELSE released END
         WHERE id IN (SELECT payment_id FROM settled)
+    ), resolved AS (
+        UPDATE alerts SET resolved_at = now() WHERE cause = :resolves AND resolved_at IS NULL
     ), answered AS (
         UPDATE intents
         SET state = 'done', answer_status = 200, answer_body = :answer, ended_at = now(), hindrance = NULL
@@ -92,11 +94,12 @@ def settle_void_locked(
     captured: int,
     error: str | None,
     answer: str,
+    resolves: str | None,
 ) -> list[Bell] | None:
     """Write the provider's answer down, once, and end every cancel that waits for it with 200 and `answer`.
 
-    `after` is the void's last state; `captured` are the minor units that somebody captured at the provider instead.
-    Returns who is to be told; None when a twin has settled the void.
+    `after` is the void's last state; `captured` are the minor units that somebody captured at the provider instead;
+    `resolves` is the cause of an alert that goes away.  Returns who is to be told; None when a twin settled the void.
     """
     rows = connection.execute(
         _SETTLE_VOID,
@@ -107,6 +110,7 @@ def settle_void_locked(
             "captured": captured,
             "error": error,
             "answer": answer,
+            "resolves": resolves,
         },
     ).all()
     return [Bell(row.id, row.waiters) for row in rows if row.id] if rows else None

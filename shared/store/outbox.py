@@ -38,7 +38,9 @@ _SWEEP = text("""
     UPDATE outbox o
     SET sweeps = o.sweeps + 1, due_at = now() + make_interval(secs => :patience * least(power(2, o.sweeps), 64))
     FROM (
-        SELECT subject, task FROM outbox WHERE due_at <= now() ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+        SELECT subject, task FROM outbox
+        WHERE due_at <= now() AND task = ANY(CAST(:tasks AS text[]))
+        ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ) due
     WHERE o.subject = due.subject AND o.task = due.task
     RETURNING o.task, o.subject
@@ -53,7 +55,8 @@ def break_off(connection: Connection, message: Message, base: float, ceiling: fl
 
 def sweep(connection: Connection, patience: float, limit: int) -> list[Message]:
     """Take up to `limit` overdue messages to publish; two sweeps at once take different ones."""
-    rows = connection.execute(_SWEEP, {"patience": patience, "limit": limit})
+    tasks = [str(task) for task in Task]  # a newer release's messages are for its own sweep
+    rows = connection.execute(_SWEEP, {"patience": patience, "limit": limit, "tasks": tasks})
     return [Message(Task(task), subject) for task, subject in rows]
 
 
