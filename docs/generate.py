@@ -110,7 +110,7 @@ UNITS: Mapping[str, str] = {
     "bool": "`true` or `false`",
     "Positive": "seconds",
     "Count": "whole number",
-    "dict[str, str]": "JSON object",
+    "Keys": "JSON object",
 }
 
 

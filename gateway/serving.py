@@ -11,7 +11,7 @@ _settings = settings.load()
 workers = _settings.gateway_processes
 worker_connections = 5000  # clients that may wait at once, a process
 keepalive = 30  # seconds
-graceful_timeout = _settings.wait_limit + 5  # seconds: a restart loses nobody's answer
+graceful_timeout = int(_settings.wait_limit) + 5  # seconds: a restart loses nobody's answer
 accesslog = None  # /metrics counts requests; paths hold ids
 loglevel = "warning"
 

@@ -14,6 +14,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+Keys = Annotated[dict[str, str], msgspec.Meta(min_length=1)]
 
 
 class SettingsError(Exception):
@@ -28,7 +29,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     profile: Literal["embedded", "production"] = "production"
 
     #: Signing keys by `kid`; the first one signs, all of them verify, so that keys can be rotated.
-    jwt_keys: Annotated[dict[str, str], msgspec.Meta(min_length=1)]
+    jwt_keys: Keys
     jwt_algorithm: Literal["HS256", "RS256"] = "HS256"
 
     stripe_api_key: str = ""
@@ -44,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_start_tls: bool = True
     #: Empty: the server wants no login.
     smtp_username: str = ""
+    #: Sent only after `smtp_username`, and only over TLS beyond loopback.
     smtp_password: str = ""
     smtp_timeout: Positive = 10.0
     mail_from: str = "Countermand <orders@countermand.example>"
