@@ -7,7 +7,7 @@ import falcon
 import msgspec
 
 from shared.errors import Invalid, Malformed, NotFound, TooLarge, UnsupportedMediaType
-from shared.requests import ID
+from shared.requests import ID, ID_LENGTH
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
@@ -37,6 +37,6 @@ def read(request: falcon.Request, shape: type[Body], limit: int) -> Body:
 
 def path_id(value: Any) -> str:
     """Return an id from the path.  Raises `NotFound`: nothing can be registered under a malformed id."""
-    if not _ID.fullmatch(value):
+    if len(value) > ID_LENGTH or not _ID.fullmatch(value):
         raise NotFound
     return str(value)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from shared.requests import ID, Nothing, Registration, StockLevel
+from shared.requests import ID, ID_LENGTH, Nothing, Registration, StockLevel
 
 #: Refusals that every route with a body may answer.
 BODY_REFUSALS = (400, 413, 415, 422)
@@ -214,7 +214,7 @@ def _always(route: Route) -> tuple[int, ...]:
 
 def _path_parameters(route: Route) -> list[dict[str, Any]]:
     names = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
-    schema = {"type": "string", "pattern": ID}
+    schema = {"type": "string", "pattern": ID, "maxLength": ID_LENGTH}
     return [{"name": name, "in": "path", "required": True, "schema": schema} for name in names]
 
 

@@ -14,13 +14,14 @@ from shared.domain.payments import Provider
 #: Python's `$` also matches before a last newline, other engines' does not; this end means the same to all.
 END = r"$(?!\n)"
 
-#: An id that may stand in a URL: no dot at the start, no slash, nothing to escape.
-ID = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}" + END
+#: An id that may stand in a URL and in a Message-ID as it is: words of letters, digits, _ and -, with dots between.
+ID = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*" + END
+ID_LENGTH = 128
 
 #: No order is older; nothing that a clock may show overflows from here on.
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
-Id = Annotated[str, Meta(pattern=ID, description="1 to 128 letters, digits, and _ . : -")]
+Id = Annotated[str, Meta(pattern=ID, max_length=ID_LENGTH, description="letters, digits, _ and -, dots in between")]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}" + END, description="ISO 4217, upper case")]
 #: Minor units; twelve digits keep sums far inside a bigint.
 Minor = Annotated[int, Meta(ge=0, le=999_999_999_999, description="minor units of the order's currency")]

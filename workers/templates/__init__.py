@@ -20,7 +20,7 @@ def compose(letter: Letter) -> Mail:
     """Fill a letter's template; the same letter gives the same Message-ID."""
     context = letter.context | {"amount": money.text(letter.context["total"], letter.context["currency"])}
     return Mail(
-        message_id=f"{letter.id}.{letter.template}",
+        message_id=f"{letter.cause}.{letter.template}",
         recipient=letter.recipient,
         subject=_parts[f"{letter.template}.subject.txt"].render(context).strip(),
         text=_parts[f"{letter.template}.txt"].render(context),
