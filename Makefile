@@ -43,6 +43,6 @@ bench: environment ## Measure
 
 lock: environment ## Pin the newest versions that fit pyproject.toml in requirements.lock
 	@bin/bootstrap pip install --quiet --upgrade --target .bootstrap/uv uv
-	@.bootstrap/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
+	@.bootstrap/uv/bin/uv pip compile --quiet --system-certs --upgrade --universal --python-version 3.11 --all-extras \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 		--output-file requirements.lock pyproject.toml

@@ -1,30 +1,30 @@
 """The books of the outside world, and what a round left behind: every effect is counted, and none may be repeated."""
 
 import asyncio
-import json
-import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 import msgspec
 from redis import Redis
 from sqlalchemy import text
 
 from benchmarks.client import fire, request
-from benchmarks.orders import Purchase
 from shared.db import Database
 
-#: Seconds between two looks at whether a round is over; looking is cheap, and the books have their own clock.
+#: Seconds between two looks at whether a round is over; the books have their own clock, so looking may be rare.
 PAUSE = 0.1
 
-#: Rows that tell of unfinished or repeated work.  Captures of orders that stand are due in the future.
+#: What the stand-in's ledger calls a void; the mailbox's ledger holds nothing but mails.
+CANCELED = "payment_intent.canceled"
+
+#: Rows that tell of unfinished or repeated work; captures of orders that stand are due in the future.
 LEFTOVERS = {
     "messages in the outbox": "SELECT count(*) FROM outbox WHERE due_at < now() + interval '5 minutes'",
     "running intents": "SELECT count(*) FROM intents WHERE state IN ('accepted', 'working')",
-    "unsettled voids": "SELECT count(*) FROM voids WHERE state <> 'released' OR attempts <> 1",
-    "unsent e-mails": "SELECT count(*) FROM emails WHERE state <> 'sent' OR attempts <> 1",
+    "voids without one good attempt": "SELECT count(*) FROM voids WHERE state <> 'released' OR attempts <> 1",
+    "e-mails without one good attempt": "SELECT count(*) FROM emails WHERE state <> 'sent' OR attempts <> 1",
     "alerts": "SELECT count(*) FROM alerts",
 }
 
@@ -33,82 +33,85 @@ class Violated(Exception):
     """Something was left over or repeated."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """The stand-ins, by their ports."""
+class Ledger:
+    """The append-only ledger of one stand-in, read from where it stands when its page is turned."""
 
-    stripe: int
-    mailbox: int
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._last = 0
+        self.page: list[dict[str, Any]] = []
 
-    def set_latency(self, milliseconds: float) -> None:
-        """Let every cancel at the provider take this long."""
-        body = json.dumps({"milliseconds": milliseconds, "operation": "cancel"}).encode()
-        url = f"http://127.0.0.1:{self.stripe}/_sandbox/latency"
-        urllib.request.urlopen(urllib.request.Request(url, body), timeout=10).close()
+    async def turn(self) -> None:
+        """Forget what was entered so far."""
+        await self.read()
+        self.page.clear()
+
+    async def read(self) -> None:
+        """Add what was entered since the last look."""
+        (answer,) = await fire(self._port, [request("GET", f"/_sandbox/ledger?since={self._last}", {})], clients=1)
+        entries = msgspec.json.decode(answer.body)
+        self._last = entries[-1]["seq"] if entries else self._last
+        self.page.extend(entry for entry in entries if entry.get("operation", CANCELED) == CANCELED)
 
 
 class Books:
-    """Follows the stand-ins' ledgers from where they stand when it is opened."""
+    """The ledgers of the stand-ins."""
 
-    def __init__(self, outside: Outside) -> None:
-        self._outside = outside
-        self._voids, self._mails = 0, 0
-        self.voids: list[dict[str, Any]] = []
-        self.mails: list[dict[str, Any]] = []
+    def __init__(self, stripe: int, mailbox: int) -> None:
+        """Both by their ports."""
+        self._stripe = stripe
+        self._voids, self._mails = Ledger(stripe), Ledger(mailbox)
 
-    async def open(self) -> None:
-        """Start a new page: what was entered before is not looked at."""
-        await self._turn()
-        self.voids.clear()
-        self.mails.clear()
+    async def set_latency(self, milliseconds: float) -> None:
+        """Let every cancel at the provider take this long."""
+        body = msgspec.json.encode({"milliseconds": milliseconds, "operation": "cancel"})
+        (answer,) = await fire(self._stripe, [request("POST", "/_sandbox/latency", {}, body)], clients=1)
+        if answer.status != 200:
+            raise RuntimeError(f"the stand-in does not take a latency: {answer.body.decode()}")
+
+    async def turn(self) -> None:
+        """Start a new page."""
+        await self._voids.turn()
+        await self._mails.turn()
 
     async def complete(self, count: int, within: float) -> float:
         """Return when so many orders are voided and mailed: the Unix time of the last effect.
 
         Raises Violated when they are not within so many seconds.
         """
-        try:
-            async with asyncio.timeout(within):
-                while len(self.voids) < count or len(self.mails) < count:
-                    await asyncio.sleep(PAUSE)
-                    await self._turn()
-        except TimeoutError:
-            raise Violated(
-                f"{len(self.voids)} voids and {len(self.mails)} mails of {count} within {within} s"
-            ) from None
-        return max(float(entry["at"]) for entry in (*self.voids, *self.mails))
+        for ledger in (self._voids, self._mails):
+            try:
+                async with asyncio.timeout(within):
+                    while len(ledger.page) < count:
+                        await asyncio.sleep(PAUSE)
+                        await ledger.read()
+            except TimeoutError:
+                raise Violated(self._progress(count, within)) from None
+        return max(float(entry["at"]) for entry in (*self._voids.page, *self._mails.page))
 
-    async def check_once_each(self, purchases: Sequence[Purchase]) -> None:
-        """Raise Violated unless every order of the page was voided once and mailed once."""
-        await self._turn()
-        _once_each("void", (entry["payment_intent"] for entry in self.voids), [p.reference for p in purchases])
-        mailed = (str(entry["message_id"])[1:].partition(".")[0] for entry in self.mails)
-        _once_each("mail", mailed, [purchase.order_id for purchase in purchases])
+    async def check_once_each(self, references: Sequence[str], letters: Sequence[str]) -> None:
+        """Raise Violated unless this page holds one void for each reference, one mail for each letter, and no other."""
+        await self._voids.read()
+        await self._mails.read()
+        _once_each("voided", (entry["payment_intent"] for entry in self._voids.page), references)
+        mailed = (str(entry["message_id"])[1:].partition(".")[0] for entry in self._mails.page)
+        _once_each("mailed", mailed, letters)
 
-    async def _turn(self) -> None:
-        """Read what was entered since the last look."""
-        for port, seen, page in (
-            (self._outside.stripe, self._voids, self.voids),
-            (self._outside.mailbox, self._mails, self.mails),
-        ):
-            (answer,) = await fire(port, [request("GET", f"/_sandbox/ledger?since={seen}", {})], clients=1)
-            entries = msgspec.json.decode(answer.body)
-            page.extend(entry for entry in entries if entry.get("operation", "mail") in ("mail", CANCELED))
-            if entries and page is self.voids:
-                self._voids = entries[-1]["seq"]
-            elif entries:
-                self._mails = entries[-1]["seq"]
-
-
-#: What the stand-in's ledger calls a void.
-CANCELED = "payment_intent.canceled"
+    def _progress(self, count: int, within: float) -> str:
+        return f"{len(self._voids.page)} voids and {len(self._mails.page)} mails of {count} within {within:.0f} s"
 
 
 def _once_each(what: str, found: Iterable[str], expected: Iterable[str]) -> None:
-    counted = Counter(found)
-    wrong = {name: counted.get(name, 0) for name in expected if counted.pop(name, 0) != 1}
-    if wrong or counted:
-        raise Violated(f"{what}: {len(wrong)} orders not exactly once, {len(counted)} of nobody; e.g. {list(wrong)[:3]}")
+    counted, once = Counter(found), Counter(expected)
+    if counted != once:
+        names = [name for name in {*counted, *once} if counted[name] != once[name]]
+        raise Violated(f"{len(names)} not {what} exactly once, e.g. {names[0]}: {counted[names[0]]} times")
+
+
+def redis_at(broker_url: str) -> Redis:
+    """A client of the broker at a kombu URL."""
+    url = urlsplit(broker_url)
+    return Redis(unix_socket_path=url.path, db=int(url.query.partition("virtual_host=")[2] or 0))
 
 
 async def check_nothing_left(database: Database | None, broker: Redis, within: float = 15.0) -> None:
@@ -126,14 +129,14 @@ def _rows_left(database: Database | None) -> dict[str, int]:
     if database is None:
         return {}
     with database.statement() as connection:
-        counts = {what: connection.execute(text(query)).scalar_one() for what, query in LEFTOVERS.items()}
+        counts = {what: int(connection.execute(text(query)).scalar_one()) for what, query in LEFTOVERS.items()}
     return {what: count for what, count in counts.items() if count}
 
 
 def _messages_left(broker: Redis) -> dict[str, int]:
-    """Queues are lists that are gone when they are empty; what was delivered and not acknowledged is `unacked`."""
-    names = [key.decode() for key in broker.scan_iter(count=1000)]
-    left = {name: broker.llen(name) for name in names if broker.type(name) == b"list" and "pidbox" not in name}
-    if broker.exists("unacked"):
+    """Redis drops an empty queue's key; `unacked` holds what was delivered and not acknowledged."""
+    kinds = {key.decode(): broker.type(key) for key in broker.scan_iter(count=1000)}
+    left = {name: broker.llen(name) for name, kind in kinds.items() if kind == b"list" and "pidbox" not in name}
+    if "unacked" in kinds:
         left["unacked"] = broker.hlen("unacked")
-    return left  # type: ignore[return-value]  # redis types its answers for both its clients at once
+    return cast(dict[str, int], left)  # redis types its answers for both of its clients at once

@@ -55,33 +55,31 @@ async def fire(
     """
     loop = asyncio.get_running_loop()
     volley = _Volley(requests, loop.create_future())
-    connected = [
-        cast(_Client, (await loop.create_connection(lambda: _Client(volley), LOOPBACK, port))[1])
-        for _ in range(min(clients, len(requests)))
-    ]
+    for _ in range(min(clients, len(requests))):
+        await loop.create_connection(lambda: _Client(volley), LOOPBACK, port)
     try:
         async with asyncio.timeout(within):
             if every:
-                await _pace(volley, connected, every)
+                await _pace(volley, every)
             else:
                 volley.due.extend((place, None) for place in range(len(requests)))
-                for client in connected:
+                for client in tuple(volley.clients):
                     client.send_next()
             await volley.over
     finally:
-        for client in connected:
+        for client in tuple(volley.clients):
             client.close()
     return sorted(volley.answers)
 
 
-async def _pace(volley: "_Volley", clients: Sequence["_Client"], every: float) -> None:
+async def _pace(volley: "_Volley", every: float) -> None:
     """Let one request go at a time; an answer's time counts from when its request was due."""
     began = time.time()
     for place in range(len(volley.requests)):
         due = began + place * every
         await asyncio.sleep(max(0.0, due - time.time()))
         volley.due.append((place, due))
-        idle = next((client for client in clients if client.is_idle), None)
+        idle = next((client for client in volley.clients if client.is_idle), None)
         if idle:
             idle.send_next()
 
@@ -92,6 +90,7 @@ class _Volley:
     def __init__(self, requests: Sequence[bytes], over: "asyncio.Future[None]") -> None:
         self.requests = requests
         self.over = over
+        self.clients: set[_Client] = set()
         self.answers: list[Answer] = []
         #: Places of requests, each with the time when it was due; none when that is as soon as a client is free.
         self.due: deque[tuple[int, float | None]] = deque()
@@ -119,12 +118,17 @@ class _Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's transport only behaves like one
+        self._volley.clients.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._volley.fail(exc or ConnectionError("the server closed the connection"))
+        if self.is_idle:  # a server need not keep a connection that has nothing to say
+            self._volley.clients.discard(self)
+        else:
+            self._volley.fail(exc or ConnectionError("the server closed the connection"))
 
     def close(self) -> None:
         """Hang up."""
+        self.is_idle = True
         self._transport.abort()
 
     def send_next(self) -> None:
@@ -149,9 +153,3 @@ def _content_length(head: bytes) -> int:
     lower = head.lower()
     start = lower.find(b"\r\ncontent-length:")
     return int(lower[start + 17 :].partition(b"\r\n")[0]) if start >= 0 else 0
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which this share (0 to 1) of the values lies; nearest rank."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

@@ -19,7 +19,7 @@ from shared.domain.orders import OrderEvent, OrderKind, OrderStatus
 from shared.domain.payments import PaymentStatus, Provider
 from shared.queues import Queue, Task
 from shared.settings import Settings
-from shared.store import intents, orders, outbox, payments, stock, timeline
+from shared.store import intents, journal, orders, payments, stock
 from shared.store.intents import NewIntent
 from shared.store.orders import Line, NewOrder
 from shared.store.outbox import Message, Staged
@@ -119,9 +119,13 @@ def _register(connection: Connection, purchase: Purchase, sku: str) -> None:
     intents.accept(connection, intent, [], 30)
     intents.end(connection, intent.id, IntentState.DONE, 201, "{}")
     data = {"total": TOTAL, "currency": CURRENCY, "payment": payment.status}
-    timeline.append(connection, [Entry(order.id, OrderEvent.REGISTERED, Queue.REGISTER, "service:shop", data)])
-    capture = Staged(Message(Task.CAPTURE_PAYMENT, purchase.named("cap")), 3600)
-    outbox.flush(connection, [Message(Task.REGISTER_ORDER, intent.id)], [capture], 30)
+    journal.close(
+        connection,
+        history=[Entry(order.id, OrderEvent.REGISTERED, Queue.REGISTER, "service:shop", data)],
+        struck=[Message(Task.REGISTER_ORDER, intent.id)],
+        staged=[Staged(Message(Task.CAPTURE_PAYMENT, purchase.named("cap")), 3600)],
+        patience=30,
+    )
     stock.reserve_locked(connection, order.id)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sandbox.stack.layout import PROJECT
+
 TICKS = os.sysconf("SC_CLK_TCK")
 
 #: Seconds that a process gets to end after SIGTERM.
@@ -69,6 +71,7 @@ class Program:
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "TERM", *command],
                 env=environment,
+                cwd=PROJECT,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

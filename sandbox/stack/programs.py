@@ -32,13 +32,15 @@ class Program:
     command: list[str]
     is_ready: Probe
     environment: Mapping[str, str] = field(default_factory=dict)
+    #: What it is called together with others of its kind.
+    family: str = ""
     #: What asks it to finish what it does and end, and the seconds it gets for that.
     stop_signal: str = "TERM"
     stop_seconds: int = 10
 
     def wanted(self, only: Collection[str]) -> bool:
-        """Whether a choice of programs and rooms names this one; an empty choice names all."""
-        return not only or not {self.name, self.room, self.name.split("-")[0] + "s"}.isdisjoint(only)
+        """Whether a choice of programs, families and rooms names this one; an empty choice names all."""
+        return not only or not {self.name, self.room, self.family}.isdisjoint(only)
 
 
 def stores(postgres: Postgres, redis: Redis | None) -> list[Program]:
@@ -101,6 +103,7 @@ def mesh(
             Program(
                 name=f"worker-{group}",
                 room=Room.MESH,
+                family="workers",
                 command=_python("workers", group),
                 is_ready=answers_ping(group, broker),
             )
@@ -110,7 +113,7 @@ def mesh(
             name="beat",
             room=Room.MESH,
             command=_celery("beat", "--schedule", str(layout.data("beat") / "schedule"), "--pidfile="),
-            is_ready=lambda: True,
+            is_ready=lambda: True,  # nobody can ask it; that it stays up is watched
         ),
         Program(
             name="flower",

@@ -15,7 +15,7 @@ from sandbox.stack.layout import Layout, write_private
 from sandbox.stack.options import PORTS, StackError, StackOptions
 from sandbox.stack.ports import reserved
 from sandbox.stack.start import Start
-from sandbox.stack.supervision import Supervisor
+from sandbox.stack.supervision import SOCKET, Supervisor
 
 #: Seconds that all rooms together get to stop: the workers' ten, the stand-ins' ten, Postgres' thirty.
 STOP_LIMIT = 55.0
@@ -101,7 +101,7 @@ class Stack:
 
     def pids(self) -> dict[str, int]:
         """The process ids of the programs that run now, by name.  Raises StackError when the stack is not running."""
-        return Supervisor(self._layout.run() / "supervisor.sock").pids()
+        return Supervisor(self._layout.run() / SOCKET).pids()
 
     def secrets(self) -> secrets.Secrets:
         """The keys and passwords of this stack."""

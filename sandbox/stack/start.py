@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from sandbox.stack import leftovers, supervision
@@ -11,7 +11,7 @@ from sandbox.stack.layout import PROJECT, Layout
 from sandbox.stack.options import StackError, StackOptions
 from sandbox.stack.plan import Plan
 from sandbox.stack.programs import Program, Room
-from sandbox.stack.supervision import FALLEN, Supervisor
+from sandbox.stack.supervision import FALLEN, SOCKET, Supervisor
 
 #: Lines of a log that explain why a program did not start.
 TAIL = 25
@@ -27,7 +27,7 @@ class Start:
     ) -> None:
         self._layout, self._options, self._plan, self._report = layout, options, plan, report
         self._environment = {**plan.environment, leftovers.MARK: str(layout.root)}
-        self._supervisor = Supervisor(run / "supervisor.sock")
+        self._supervisor = Supervisor(run / SOCKET)
         self._process: subprocess.Popen[bytes] | None = None
         self._began = time.monotonic()
 
@@ -53,18 +53,18 @@ class Start:
         self._supervisor.restart(program)
         self.watch([program])
 
-    def watch(self, programs: Iterable[Program]) -> None:
-        """Return when all of these programs are ready; one that ends before it is ready fails the start."""
+    def watch(self, programs: Collection[Program]) -> None:
+        """Return when all of these programs are ready; one that ends before that fails the start."""
         pending = list(programs)
         deadline = time.monotonic() + self._options.patience
         while pending:
             states = self._states()
-            for program in list(pending):
+            for program in programs:
                 if states.get(program.name) in FALLEN:
                     raise StackError(self._explained(f"{program.name} ended", program.name))
-                if states and program.is_ready():
-                    pending.remove(program)
-                    self._report_ready(program.name)
+            for program in [program for program in pending if states and program.is_ready()]:
+                pending.remove(program)
+                self._report_ready(program.name)
             if pending and time.monotonic() > deadline:
                 names = ", ".join(program.name for program in pending)
                 raise StackError(self._explained(f"not ready in time: {names}", pending[0].name))

@@ -23,6 +23,12 @@ FALLEN = frozenset({"BACKOFF", "EXITED", "FATAL"})
 #: A program that keeps falling is tried again for ever, with growing pauses: its broker may be away for an hour.
 FOR_EVER = 1_000_000
 
+#: Names of supervisor's groups that hold programs.
+ROOMS = frozenset(Room)
+
+#: The name of the supervisor's socket in the run directory.
+SOCKET = "supervisor.sock"
+
 #: Seconds that a program must stay up to count as started.
 SETTLING = 1
 
@@ -35,11 +41,11 @@ class Supervisor:
 
     def states(self) -> dict[str, str]:
         """The state of every program, in supervisor's words."""
-        return {info["name"]: info["statename"] for info in self._infos()}
+        return {info["name"]: info["statename"] for info in self._infos() if info["group"] in ROOMS}
 
     def pids(self) -> dict[str, int]:
         """The process id of every program that runs."""
-        return {info["name"]: info["pid"] for info in self._infos() if info["pid"]}
+        return {info["name"]: info["pid"] for info in self._infos() if info["group"] in ROOMS and info["pid"]}
 
     def start(self, room: Room) -> None:
         """Start the programs of a room at once, without waiting for them."""
@@ -86,6 +92,13 @@ def write_config(layout: Layout, socket: Path, programs: Collection[Program]) ->
         "pidfile": str(layout.supervisor_pid),
         "childlogdir": str(layout.logs),
         "nodaemon": "true",
+    }
+    config["eventlistener:scribe"] = {
+        "command": shlex.join([sys.executable, "-m", "sandbox.stack.scribe", str(layout.root)]),
+        "directory": str(PROJECT),
+        "events": "PROCESS_STATE_RUNNING",
+        "buffer_size": "100",
+        "stderr_logfile": str(layout.log("scribe")),
     }
     if os.geteuid() == 0:
         config["supervisord"]["user"] = "root"  # said aloud, so that it does not warn

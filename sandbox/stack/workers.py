@@ -13,7 +13,7 @@ PING_TIMEOUT = 0.2
 
 def answers_ping(group: str, broker: str) -> Probe:
     """Ready when the worker of a group answers through the broker, as `group@host`."""
-    app = Celery("countermand-stack", broker=broker)
+    app = Celery("countermand-stack", broker=broker, set_as_current=False)
     node = f"{group}@{socket.gethostname()}"
 
     def answers() -> bool:

@@ -1,0 +1,167 @@
+"""The zombie: an order that is canceled while its void fails.  It stays canceled, and its money is freed in the end."""
+
+import uuid
+
+import pytest
+
+from tests.shop import Purchase, Shop, eventually
+from workers.answers import VOID_FAILED_WARNING
+
+#: Faults before the void takes effect, and faults that hide that it did.
+BEFORE = ("drop_before", "timeout_before", "error_500_before", "html_502", "rate_limit", "conflict")
+AFTER = ("drop_after", "timeout_after", "error_500_after")
+FOR_EVER = -1
+
+
+def title(purchase: Purchase) -> str:
+    return f"Order {purchase.order_id} Canceled but Payment Void Failed. Manual Void Required."
+
+
+def failed(purchase: Purchase) -> dict[str, str]:
+    return {
+        "order_id": purchase.order_id,
+        "status": "canceled",
+        "payment_action": "void_failed",
+        "warning": VOID_FAILED_WARNING,
+    }
+
+
+def voided(purchase: Purchase) -> dict[str, str]:
+    return {"order_id": purchase.order_id, "status": "canceled", "payment_action": "voided"}
+
+
+def voids(shop: Shop, purchase: Purchase) -> list[dict]:
+    """The requests to void it that reached the provider."""
+    return [r for r in shop.requests_to_provider(purchase.reference) if r["operation"] == "cancel"]
+
+
+def assert_alarmed_once(shop: Shop, purchase: Purchase, is_open: bool) -> None:
+    assert shop.alerts(purchase.order_id) == [{"title": title(purchase), "severity": "critical", "open": is_open}]
+    (line,) = shop.logged("worker-money", alert=title(purchase))
+    assert line["level"] == "critical"
+    critical = [log for log in shop.logged("worker-money", level="critical") if purchase.order_id in str(log)]
+    assert critical == [line]
+
+
+def cut_off(shop: Shop, purchase: Purchase, fault: str) -> None:
+    """Let the void of an order fail like this, and go on failing until the provider behaves again."""
+    if fault in AFTER:  # the effect takes place, once; from then on nobody can find out
+        shop.fault("cancel", fault, reference=purchase.reference)
+        shop.fault("cancel", "drop_before", reference=purchase.reference, times=FOR_EVER)
+        shop.fault("retrieve", "drop_before", reference=purchase.reference, times=FOR_EVER)
+    else:
+        shop.fault("cancel", fault, reference=purchase.reference, times=FOR_EVER)
+
+
+@pytest.mark.parametrize("fault", BEFORE + AFTER)
+def test_an_order_stays_canceled_while_its_void_fails_and_is_voided_once_when_the_provider_is_back(shop, fault):
+    sku = f"SKU-{uuid.uuid4().hex}"
+    shop.put_stock(sku, 10)
+    purchase = shop.buy(lines=[{"sku": sku, "quantity": 2, "unit_price": 1500, "tax_rate": "0.10"}])
+    cut_off(shop, purchase, fault)
+
+    answer = shop.cancel(purchase)
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == failed(purchase)
+    view = shop.view(purchase.order_id)
+    assert (view["status"], view["payment"]["status"]) == ("canceled", "voiding")
+    assert shop.stock(sku) == 10
+    assert_alarmed_once(shop, purchase, is_open=True)
+    attempts = len(shop.requests_to_provider(purchase.reference))
+    eventually(lambda: len(shop.requests_to_provider(purchase.reference)) > attempts)  # it keeps trying
+    assert_alarmed_once(shop, purchase, is_open=True)
+    assert shop.cancel(purchase).content == answer.content
+
+    shop.behave()
+    view = eventually(lambda: (seen := shop.view(purchase.order_id))["payment"]["status"] == "voided" and seen)
+    assert (view["status"], view["payment"]["captured"], view["payment"]["released"]) == ("canceled", 0, 3800)
+    assert shop.ledger(purchase.reference).count("payment_intent.canceled") == 1
+    ((void_id,),) = shop.sql("SELECT id FROM voids WHERE order_id = %s", purchase.order_id)
+    assert {attempt["idempotency_key"] for attempt in voids(shop, purchase)} == {f"void:{void_id}"}
+    assert_alarmed_once(shop, purchase, is_open=False)
+    assert [entry["event"] for entry in view["timeline"]] == [
+        "order_registered",
+        "order_canceled",
+        "void_started",
+        "void_unanswered",
+        "payment_voided",
+    ]
+    assert shop.cancel(purchase).json() == voided(purchase)
+    assert shop.stock(sku) == 10
+    assert len(eventually(lambda: shop.mails(purchase.order_id))) == 1
+
+
+def test_the_first_answer_is_kept_under_its_key_though_the_void_succeeds_later(shop):
+    purchase = shop.buy()
+    cut_off(shop, purchase, "drop_before")
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+    first = shop.cancel(purchase, **key)
+    assert first.json() == failed(purchase)
+    shop.behave()
+    eventually(lambda: shop.view(purchase.order_id)["payment"]["status"] == "voided")
+    again = shop.cancel(purchase, **key)
+    assert (again.content, again.headers["idempotent-replayed"]) == (first.content, "true")
+    assert shop.cancel(purchase).json() == voided(purchase)
+
+
+def test_money_that_was_captured_behind_our_back_is_not_called_free(shop):
+    purchase = shop.buy()
+    shop.provider.v1.payment_intents.capture(purchase.reference)
+    answer = shop.cancel(purchase)
+    assert (answer.status_code, answer.json()["payment_action"]) == (200, "void_failed")
+    assert answer.json()["warning"]
+    view = shop.view(purchase.order_id)
+    assert view["status"] == "canceled"
+    assert view["payment"] | {"status": "captured", "captured": 3800, "released": 0} == view["payment"]
+    assert [entry["event"] for entry in view["timeline"]][-1] == "void_overtaken_by_capture"
+    assert shop.sql("SELECT state FROM voids WHERE order_id = %s", purchase.order_id) == [("overtaken",)]
+    assert shop.ledger(purchase.reference)[-1] == "payment_intent.captured"
+    assert_alarmed_once(shop, purchase, is_open=True)
+    assert shop.cancel(purchase).content == answer.content
+
+
+def test_money_that_was_captured_while_the_void_failed_is_found_out(shop):
+    purchase = shop.buy()
+    cut_off(shop, purchase, "drop_before")
+    assert shop.cancel(purchase).json() == failed(purchase)
+    shop.provider.v1.payment_intents.capture(purchase.reference)
+    shop.behave()
+    view = eventually(lambda: (seen := shop.view(purchase.order_id))["payment"]["status"] == "captured" and seen)
+    assert view["payment"]["captured"] == 3800
+    assert [entry["event"] for entry in view["timeline"]][-2:] == ["void_unanswered", "void_overtaken_by_capture"]
+    assert_alarmed_once(shop, purchase, is_open=True)
+
+
+def test_a_hold_that_was_released_behind_our_back_is_voided_without_an_alert(shop):
+    purchase = shop.buy()
+    shop.provider.v1.payment_intents.cancel(purchase.reference)
+    assert shop.cancel(purchase).json() == voided(purchase)
+    view = shop.view(purchase.order_id)
+    assert view["payment"] | {"status": "voided", "captured": 0, "released": 3800} == view["payment"]
+    assert shop.ledger(purchase.reference).count("payment_intent.canceled") == 1
+    assert shop.alerts(purchase.order_id) == []
+
+
+def test_a_void_that_the_provider_refuses_leaves_the_order_canceled_and_a_person_alarmed(shop):
+    purchase = shop.buy()
+    shop.fault("cancel", "decline", reference=purchase.reference)
+    answer = shop.cancel(purchase)
+    assert (answer.status_code, answer.json()["payment_action"]) == (200, "void_failed")
+    view = shop.view(purchase.order_id)
+    assert (view["status"], view["payment"]["status"]) == ("canceled", "authorized")
+    assert [entry["event"] for entry in view["timeline"]][-1] == "void_refused"
+    assert_alarmed_once(shop, purchase, is_open=True)
+    assert "payment_intent.canceled" not in shop.ledger(purchase.reference)
+    assert shop.cancel(purchase).content == answer.content
+
+
+def test_a_hold_that_was_captured_in_part_behind_our_back_leaves_rows_that_agree_or_an_open_alert(shop):
+    reference = shop.authorize(payment_method_options={"card": {"request_multicapture": "if_available"}})
+    registered = shop.register(shop.order(reference)).json()
+    purchase = Purchase(registered["order_id"], registered["modification_token"], reference, registered["total"])
+    shop.provider.v1.payment_intents.capture(reference, {"amount_to_capture": 1000, "final_capture": False})
+    answer = shop.cancel(purchase)
+    assert (answer.status_code, answer.json()["payment_action"]) == (200, "void_failed")
+    assert shop.view(purchase.order_id)["status"] == "canceled"
+    assert shop.ledger(reference)[-1] == "payment_intent.captured"
+    assert_alarmed_once(shop, purchase, is_open=True)
