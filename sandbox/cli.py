@@ -51,15 +51,19 @@ def up(arguments: argparse.Namespace) -> int:
     stack = Stack(arguments.root, from_environment(os.environ, detached=arguments.detach), report=_say)
     try:
         stack.start()
+    except AlreadyRunning:
+        _announce(stack, "Countermand is running already; `make down` stops it.")
+        return 0
+    except KeyboardInterrupt:  # what had started is stopped
+        _say("Countermand has stopped.")
+        return 0
+    try:
         _announce(stack, f"Countermand is ready after {time.monotonic() - began:.1f} s.")
         if arguments.detach:
             _say("`make down` stops it.")
             return 0
         _say("Ctrl-C stops it.")
         stack.wait()
-    except AlreadyRunning:
-        _announce(stack, "Countermand is running already; `make down` stops it.")
-        return 0
     except KeyboardInterrupt:
         _say("Stopping Countermand")
     stack.stop()

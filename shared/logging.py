@@ -4,9 +4,13 @@ import logging
 import sys
 import traceback
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any
 
 import structlog
+
+#: Where our own code lives; what other people's code did on the way is of no interest.
+_HOME = str(Path(__file__).parents[1]) + "/"
 
 
 def configure(process: str) -> None:
@@ -33,10 +37,14 @@ def configure(process: str) -> None:
 def blame(error: BaseException) -> dict[str, Any]:
     """Return the fields that say what broke and where; never the message, which may quote a row or an address."""
     origin = getattr(error, "orig", error)
-    frames = traceback.extract_tb(error.__traceback__)
     fields = {
         "error": type(origin).__name__,
-        "where": [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames[-8:]],
+        "sqlstate": getattr(origin, "sqlstate", None),
+        "constraint": getattr(getattr(origin, "diag", None), "constraint_name", None),
+        "where": [
+            f"{frame.filename.removeprefix(_HOME)}:{frame.lineno} {frame.name}"
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename.startswith(_HOME) and "site-packages" not in frame.filename
+        ],
     }
-    constraint = getattr(getattr(origin, "diag", None), "constraint_name", None)
-    return fields | ({"constraint": constraint} if constraint else {})
+    return {name: value for name, value in fields.items() if value}

@@ -34,7 +34,7 @@ def rabbitmq(root: Path) -> Iterator[str]:
         if os.environ.get(REQUIRED):
             pytest.fail("RabbitMQ is required here, and Debian's rabbitmq-server is not installed")
         pytest.skip("Debian's rabbitmq-server is not installed")
-    port, distribution = _free_port(), _free_port()
+    port, distribution, names = _free_port(), _free_port(), _free_port()
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(root),
@@ -48,11 +48,13 @@ def rabbitmq(root: Path) -> Iterator[str]:
         "RABBITMQ_CONF_ENV_FILE": str(root / "rabbitmq-env.conf"),
         "RABBITMQ_SERVER_START_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
         "ERL_EPMD_ADDRESS": "127.0.0.1",
-        "ERL_EPMD_PORT": str(_free_port()),
+        "ERL_EPMD_PORT": str(names),
     }
     (root / "enabled_plugins").write_text("[].\n")
     (root / "rabbitmq-env.conf").write_text("")
     with (root / "output").open("wb") as output:
+        # Erlang would start a name server of its own, which outlives it.
+        epmd = subprocess.Popen(["epmd", "-port", str(names), "-address", "127.0.0.1"], stdout=output, stderr=output)
         process = subprocess.Popen([SERVER], env=environment, stdout=output, stderr=output, start_new_session=True)
     try:
         _await_port(process, port, root / "output")
@@ -66,6 +68,8 @@ def rabbitmq(root: Path) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(5)
+        epmd.terminate()
+        epmd.wait(5)
 
 
 def _free_port() -> int:

@@ -90,10 +90,10 @@ class Worker(CeleryTask[[str], None]):
                 log.warning("database_hindered", **blame(error))
             except Unknown as unknown:
                 log.warning("provider_unanswered", reason=unknown.reason)
-                self._broke(Message(Task(self.name), subject))
+                self._broke(subject, self.mesh.settings.retry_limit)
             except Exception as error:
                 log.error("task_broke", **blame(error))  # noqa: TRY400  # a traceback's message may quote a row
-                self._broke(Message(Task(self.name), subject))
+                self._broke(subject, self.mesh.settings.breakage_limit)
 
     @contextmanager
     def work(self) -> Iterator[Work]:
@@ -120,13 +120,14 @@ class Worker(CeleryTask[[str], None]):
         else:
             self._park(work, message, f"was tried {attempts} times")
 
-    def _broke(self, message: Message) -> None:
+    def _broke(self, subject: str, limit: int) -> None:
         """Count a breakage; at the limit park what the message is about and tell a person."""
+        message = Message(Task(self.name), subject)
         try:
             with self.work() as work:
                 limits = self.mesh.settings
                 count = outbox.break_off(work.connection, message, limits.retry_base, limits.retry_ceiling)
-                if count >= limits.breakage_limit:
+                if count >= limit:
                     self._park(work, message, f"broke {count} times")
         except (Unavailable, Locked) as error:
             log.warning("database_hindered", **blame(error))

@@ -47,17 +47,17 @@ UNUSABLE: Mapping[HoldStatus, str] = {
 @app.task(base=Worker, bind=True, name=Task.REGISTER_ORDER)
 def register_order(task: Worker, intent_id: str) -> None:
     """Carry out one registration; safe to run any number of times."""
-    intent = claim(task, intent_id)
-    if intent is None:  # a twin has answered
-        return
-    request = msgspec.convert(intent.payload, Registration)
     try:
+        intent = claim(task, intent_id)
+        if intent is None:  # answered by a twin, or registered before
+            return
+        request = msgspec.convert(intent.payload, Registration)
         check(intent, request)
         authorization = call(task, request)
         with task.work() as work:
             settle(work, task, intent, request, authorization)
     except Problem as refusal:
-        refuse(task, intent, refusal)
+        refuse(task, intent_id, refusal)
 
 
 @app.task(base=Worker, bind=True, name=Task.SET_STOCK)
@@ -77,13 +77,13 @@ def set_stock(task: Worker, intent_id: str) -> None:
 
 
 def claim(task: Worker, intent_id: str) -> Intent | None:
-    """Read what is to be registered."""
+    """Read what is to be registered; an order that is registered already is answered again.  Raises `OrderConflict`."""
     with task.work() as work:
         intent = intents.read(work.connection, intent_id)
-        if intent is None or not intent.running:
-            work.strike(Task.REGISTER_ORDER, intent_id)
-            return None
-        return intent
+        if intent and intent.running and not answer_again(work, intent):
+            return intent
+        work.strike(Task.REGISTER_ORDER, intent_id)
+        return None
 
 
 def check(intent: Intent, request: Registration) -> None:
@@ -123,7 +123,7 @@ def settle(
     work.strike(Task.REGISTER_ORDER, intent.id)
     lines = [Line(line.sku, line.quantity, line.unit_price, line.tax_rate) for line in request.lines]
     if not orders.insert(work.connection, order, lines):
-        answer_again(work, intent)
+        answer_again(work, intent)  # a twin was faster
         return
     payment = _payment(order, request, authorization)
     if not payments.insert(work.connection, payment):
@@ -139,13 +139,16 @@ def settle(
     stock.reserve_locked(work.connection, order.id)
 
 
-def answer_again(work: Work, intent: Intent) -> None:
-    """The id is taken: by this very registration, which is answered again, or by another."""
+def answer_again(work: Work, intent: Intent) -> bool:
+    """Answer when the id is taken by this very registration; False when it is free.  Raises `OrderConflict`."""
     known = orders.registered(work.connection, intent.subject)
+    if known is None:
+        return False
     if bytes(known.fingerprint) != intent.fingerprint:
         raise OrderConflict
     body = registered(known.id, known.status, known.currency, known.total, known.grace_until)
     work.ring(intents.end(work.connection, intent.id, IntentState.DONE, 200, body))
+    return True
 
 
 def registered(order_id: str, status: OrderStatus, currency: str, total: int, grace_until: datetime) -> str:
@@ -161,11 +164,11 @@ def registered(order_id: str, status: OrderStatus, currency: str, total: int, gr
     ).decode()
 
 
-def refuse(task: Worker, intent: Intent, refusal: Problem) -> None:
+def refuse(task: Worker, intent_id: str, refusal: Problem) -> None:
     """Store a no."""
     with task.work() as work:
-        work.strike(Task.REGISTER_ORDER, intent.id)
-        work.ring(intents.end(work.connection, intent.id, IntentState.REFUSED, refusal.http_status, refusal.body()))
+        work.strike(Task.REGISTER_ORDER, intent_id)
+        work.ring(intents.end(work.connection, intent_id, IntentState.REFUSED, refusal.http_status, refusal.body()))
 
 
 def _order(

@@ -55,7 +55,8 @@ class Stack:
             if self.is_running():
                 raise AlreadyRunning(f"the stack in {self.root} is running already")
             self._halt()
-            self._report(f"Starting the stack in {self.root}")
+            shown = self.root.relative_to(Path.cwd()) if self.root.is_relative_to(Path.cwd()) else self.root
+            self._report(f"Starting the stack in {shown}")
             try:
                 self._start_all()
             except BaseException:
