@@ -28,11 +28,28 @@ def read(request: falcon.Request, shape: type[Body], limit: int) -> Body:
     if raw and media_type != falcon.MEDIA_JSON:
         raise UnsupportedMediaType
     try:
-        return msgspec.json.decode(raw or b"{}", type=shape)
+        return _decoded(raw or b"{}", shape)
     except msgspec.ValidationError as error:
         raise Invalid(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed("The body is not JSON") from error
+
+
+def _decoded(raw: bytes, shape: type[Body]) -> Body:
+    try:
+        return msgspec.json.decode(raw, type=shape)
+    except msgspec.ValidationError:  # JSON knows one kind of number: 10.0 is the integer 10
+        return msgspec.convert(_with_integers(msgspec.json.decode(raw)), shape)
+
+
+def _with_integers(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_with_integers(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _with_integers(item) for name, item in value.items()}
+    return value
 
 
 def path_id(value: Any) -> str:

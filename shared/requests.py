@@ -4,8 +4,7 @@ Unknown members are refused, so that a misspelt one is not silently ignored.
 """
 
 from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
@@ -25,6 +24,11 @@ Id = Annotated[str, Meta(pattern=ID, max_length=ID_LENGTH, description="letters,
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}" + END, description="ISO 4217, upper case")]
 #: Minor units; twelve digits keep sums far inside a bigint.
 Minor = Annotated[int, Meta(ge=0, le=999_999_999_999, description="minor units of the order's currency")]
+#: A decimal string, so that no float ever touches money.
+Rate = Annotated[
+    str,
+    Meta(pattern=r"^(0(\.[0-9]{1,5})?|1(\.0{1,5})?)" + END, description='"0.10" is ten percent; at most five places'),
+]
 Text = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+" + END)]
 Email = Annotated[
     str,
@@ -42,14 +46,7 @@ class OrderLine(Struct, frozen=True, forbid_unknown_fields=True):
     sku: Id
     quantity: Annotated[int, Meta(ge=1, le=100_000)]
     unit_price: Minor
-    tax_rate: Annotated[
-        Decimal, Meta(description='a decimal string, "0.10" is ten percent; 0 to 1, at most five places')
-    ] = Decimal(0)
-
-    def __post_init__(self) -> None:
-        rate = self.tax_rate
-        if not (rate.is_finite() and 0 <= rate <= 1 and rate == round(rate, 5)):
-            raise ValueError("tax_rate lies between 0 and 1 and has at most five places")
+    tax_rate: Rate = "0"
 
 
 class Address(Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,15 +62,25 @@ class Address(Struct, frozen=True, forbid_unknown_fields=True):
     phone: Text | None = None
 
 
-class PaymentReference(Struct, frozen=True, forbid_unknown_fields=True):
-    """Who holds the money, and under which name."""
+class StripePayment(Struct, frozen=True, forbid_unknown_fields=True, tag_field="provider", tag=str(Provider.STRIPE)):
+    """Stripe holds the money, under a PaymentIntent's id."""
 
-    provider: Provider
-    reference: Id | None = None
+    reference: Id
+    provider: ClassVar[Provider] = Provider.STRIPE
 
-    def __post_init__(self) -> None:
-        if (self.provider is Provider.STRIPE) != (self.reference is not None):
-            raise ValueError("reference is required for stripe, and only there")
+
+class CashOnDelivery(Struct, frozen=True, forbid_unknown_fields=True, tag_field="provider", tag=str(Provider.COD)):
+    """The courier takes the money; nobody holds any."""
+
+    reference: None = None
+    provider: ClassVar[Provider] = Provider.COD
+
+
+class NoPayment(Struct, frozen=True, forbid_unknown_fields=True, tag_field="provider", tag=str(Provider.NONE)):
+    """There is nothing to pay."""
+
+    reference: None = None
+    provider: ClassVar[Provider] = Provider.NONE
 
 
 class Shipment(Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,7 +96,7 @@ class Registration(Struct, frozen=True, forbid_unknown_fields=True):
     currency: Currency
     email: Email
     lines: Annotated[list[OrderLine], Meta(min_length=1, max_length=200)]
-    payment: PaymentReference
+    payment: StripePayment | CashOnDelivery | NoPayment
     order_id: Id | None = None
     customer_id: Id | None = None
     shipping: Minor = 0

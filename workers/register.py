@@ -6,6 +6,7 @@ lines and payment, takes its units out of stock, and schedules the capture for t
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -90,7 +91,7 @@ def check(intent: Intent, request: Registration) -> None:
     """Refuse what no order can be.  Raises `Invalid`."""
     if request.placed_at and request.placed_at > intent.accepted_at + AHEAD:
         raise Invalid("placed_at lies more than an hour ahead")
-    if totals.total(request.lines, request.shipping) > totals.LIMIT:
+    if totals.total(_lines(request), request.shipping) > totals.LIMIT:
         raise Invalid(f"The order costs more than {totals.LIMIT} minor units")
 
 
@@ -110,7 +111,7 @@ def call(task: Worker, request: Registration) -> Authorization | None:
         raise PaymentUnusable(UNUSABLE[found.status])
     if found.currency != request.currency:
         raise PaymentUnusable(f"The payment is in {found.currency}, the order in {request.currency}")
-    if found.status is HoldStatus.HELD and found.authorized < totals.total(request.lines, request.shipping):
+    if found.status is HoldStatus.HELD and found.authorized < totals.total(_lines(request), request.shipping):
         raise PaymentUnusable("Less is authorized than the order costs")
     return found
 
@@ -121,8 +122,7 @@ def settle(
     """Write everything down in one commit.  Raises `OrderConflict` or `PaymentConflict`."""
     order = _order(intent, request, authorization, timedelta(seconds=task.mesh.settings.grace_period))
     work.strike(Task.REGISTER_ORDER, intent.id)
-    lines = [Line(line.sku, line.quantity, line.unit_price, line.tax_rate) for line in request.lines]
-    if not orders.insert(work.connection, order, lines):
+    if not orders.insert(work.connection, order, _lines(request)):
         answer_again(work, intent)  # a twin was faster
         return
     payment = _payment(order, request, authorization)
@@ -171,6 +171,10 @@ def refuse(task: Worker, intent_id: str, refusal: Problem) -> None:
         work.ring(intents.end(work.connection, intent_id, IntentState.REFUSED, refusal.http_status, refusal.body()))
 
 
+def _lines(request: Registration) -> list[Line]:
+    return [Line(line.sku, line.quantity, line.unit_price, Decimal(line.tax_rate)) for line in request.lines]
+
+
 def _order(
     intent: Intent, request: Registration, authorization: Authorization | None, grace_period: timedelta
 ) -> NewOrder:
@@ -181,7 +185,7 @@ def _order(
         kind=OrderKind.RETAIL,
         status=OrderStatus.CAPTURED if captured else OrderStatus.PENDING,
         currency=request.currency,
-        total=totals.total(request.lines, request.shipping),
+        total=totals.total(_lines(request), request.shipping),
         shipping=request.shipping,
         email=request.email,
         customer_id=request.customer_id,

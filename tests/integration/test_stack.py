@@ -11,9 +11,9 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-import httpx
 import psycopg
 import pytest
+import requests
 
 from sandbox.stack import AlreadyRunning, Stack, StackError, StackOptions
 from sandbox.stack.leftovers import MARK, processes
@@ -210,7 +210,7 @@ def test_up_prints_a_curl_line_that_cancels_an_order_and_ctrl_c_stops_everything
         printed = "".join(itertools.takewhile(lambda line: line != "Ctrl-C stops it.\n", up.stdout))
         found = re.search(r"curl -X POST (\S+) -H 'x-modification-token: (\S+)'", printed)
         assert found, printed
-        answer = httpx.post(found[1], headers={"x-modification-token": found[2]}, timeout=30)
+        answer = requests.post(found[1], headers={"x-modification-token": found[2]}, timeout=30)
         assert answer.json()["status"] == "canceled"
         up.send_signal(signal.SIGINT)
         assert up.wait(60) == 0
