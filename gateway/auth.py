@@ -42,6 +42,10 @@ class Caller:
             log.warning("ownership_violation", actor=self.actor)
             raise OwnershipViolation
 
+    def allow_customer(self, customer_id: str | None) -> None:
+        """Raise `OwnershipViolation` when something belongs to another customer, or to none."""
+        self.allow_actor(f"{Role.CUSTOMER}:{customer_id}" if customer_id is not None else "")
+
 
 class Authenticator:
     """Reads the caller from a request."""

@@ -11,7 +11,7 @@ from shared.broker import Publisher
 from shared.db import Locked
 from shared.errors import Parked, Unavailable
 from shared.logging import blame
-from shared.providers.ports import Unknown
+from shared.providers.ports import InProgress, Unknown
 from shared.queues import Task
 from shared.store import alerts, intents, journal, outbox
 from shared.store.alerts import Severity
@@ -88,6 +88,8 @@ class Worker(CeleryTask[[str], None]):
                 self.run(*args)
             except (Unavailable, Locked) as error:  # the row stands in the outbox; the sweep comes back to it
                 log.warning("database_hindered", **blame(error))
+            except InProgress:
+                log.info("twin_is_calling")  # the row stands in the outbox, should the twin not come back
             except Unknown as unknown:
                 log.warning("provider_unanswered", reason=unknown.reason)
                 self._broke(subject, self.mesh.settings.retry_limit)

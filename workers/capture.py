@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from shared.domain.orders import OrderEvent, OrderStatus
 from shared.domain.payments import CaptureState, PaymentEvent
-from shared.providers.ports import Captured, HoldStatus, PaymentProvider, Refused, Unknown
+from shared.providers.ports import Captured, HoldStatus, InProgress, PaymentProvider, Refused, Unknown
 from shared.queues import Queue, Task
 from shared.store import alerts, orders, payments
 from shared.store.alerts import Severity
@@ -96,6 +96,8 @@ def call(provider: PaymentProvider, capture: Capture) -> Outcome:
             return Outcome(MEANING[answer], found.captured, found.released)
     except Refused as refusal:
         return Outcome(PaymentEvent.CAPTURE_REFUSED, error=refusal.code)
+    except InProgress:
+        raise  # nothing is written: the message comes again
     except Unknown as unknown:
         return Outcome(None, error=unknown.reason)
     return Outcome(MEANING[answer], capture.amount, capture.authorized - capture.amount)

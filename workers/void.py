@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from shared.domain.intents import Operation
 from shared.domain.payments import VOID_OUTCOME, VOID_TRANSITIONS, PaymentEvent, VoidState
 from shared.domain.transitions import advance
-from shared.providers.ports import HoldStatus, PaymentProvider, Refused, Unknown, Voided
+from shared.providers.ports import HoldStatus, InProgress, PaymentProvider, Refused, Unknown, Voided
 from shared.queues import Queue, Task
 from shared.store import cancellations, intents, orders, payments
 from shared.store.alerts import Severity
@@ -75,6 +75,8 @@ def call(provider: PaymentProvider, hold: Hold) -> Outcome:
         return Outcome(event, captured=provider.read(hold.reference).captured if overtaken else 0)
     except Refused as refusal:
         return Outcome(PaymentEvent.VOID_REFUSED, refusal.code)
+    except InProgress:
+        raise  # nothing is written: the message comes again
     except Unknown as unknown:
         return Outcome(None, unknown.reason)
 

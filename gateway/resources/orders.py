@@ -59,7 +59,7 @@ class Order:
             if view is None:
                 raise NotFound("There is no such order")
             if caller.role is Role.CUSTOMER:
-                caller.allow_actor(f"{Role.CUSTOMER}:{view['customer_id']}")
+                caller.allow_customer(view["customer_id"])
             view |= {"refunds": [], "timeline": timeline.of_order(connection, order_id)}
         render(response, 200, msgspec.json.encode(view).decode())
 

@@ -22,6 +22,10 @@ class Unknown(Exception):
         self.reason = reason
 
 
+class InProgress(Unknown):
+    """A twin's call under the same key is under way: whoever made it will know the answer."""
+
+
 class HoldStatus(StrEnum):
     """How an authorization stands at its provider."""
 

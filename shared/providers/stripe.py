@@ -12,7 +12,7 @@ import requests
 import stripe
 from requests.adapters import HTTPAdapter
 
-from shared.providers.ports import Authorization, Captured, HoldStatus, Refused, Unknown, Voided
+from shared.providers.ports import Authorization, Captured, HoldStatus, InProgress, Refused, Unknown, Voided
 
 stripe.enable_telemetry = False  # it would write a file to the home directory and send an id
 
@@ -39,6 +39,7 @@ NOT_CAPTURED: Mapping[str, Captured] = {
     "canceled": Captured.LAPSED,
 }
 
+KEY_IN_USE = "idempotency_key_in_use"
 UNEXPECTED_STATE = "payment_intent_unexpected_state"
 
 Answer = TypeVar("Answer")
@@ -115,16 +116,19 @@ def _meaning(table: Mapping[str, Outcome], error: _UnexpectedState) -> Outcome:
 
 
 def _ask(call: Callable[[], Answer]) -> Answer:
-    """Make one call and sort its failure.  Raises `Refused`, `Unknown` or `_UnexpectedState`."""
+    """Make one call and sort its failure.  Raises `Refused`, `Unknown`, `InProgress` or `_UnexpectedState`."""
     try:
         return call()
-    except (stripe.CardError, stripe.InvalidRequestError, stripe.IdempotencyError) as error:
+    except (stripe.CardError, stripe.InvalidRequestError) as error:
         code = _code(error)
         if code == UNEXPECTED_STATE:
             raise _UnexpectedState(_details(error).get("payment_intent", {}).get("status", "")) from error
         raise Refused(code) from error
     except stripe.StripeError as error:  # also a wrong API key: a person mends it, and the operation goes on
-        raise Unknown(_code(error)) from error
+        code = _code(error)
+        raise (InProgress if code == KEY_IN_USE else Unknown)(code) from error
+    except Exception as error:  # the SDK tripped over an answer that is not Stripe's: it may have happened
+        raise Unknown(type(error).__name__) from error
 
 
 def _code(error: stripe.StripeError) -> str:

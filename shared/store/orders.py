@@ -93,9 +93,9 @@ _HELD = text("""
     FROM orders o
     JOIN intents i ON i.id = :intent_id
     JOIN payments p ON p.order_id = o.id
-    LEFT JOIN capture_jobs j ON j.payment_id = p.id AND j.state <> 'failed'
+    LEFT JOIN capture_jobs j ON j.order_id = o.id AND j.state <> 'failed'
     LEFT JOIN LATERAL (
-        SELECT state, last_error FROM voids WHERE payment_id = p.id ORDER BY id DESC LIMIT 1
+        SELECT state, last_error FROM voids WHERE order_id = o.id ORDER BY id DESC LIMIT 1
     ) v ON true
     WHERE o.id = :order_id
     FOR NO KEY UPDATE OF p

@@ -109,6 +109,19 @@ CREATE TRIGGER payments_capture BEFORE UPDATE OF status ON payments FOR EACH ROW
     WHEN (OLD.status <> NEW.status AND NEW.status = 'capturing')
     EXECUTE FUNCTION refuse_capture_of_canceled();
 
+-- Nor is an order canceled whose money is being taken, or was.
+CREATE FUNCTION refuse_cancel_of_captured() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM payments WHERE order_id = NEW.id
+               AND status IN ('capturing', 'captured', 'partially_captured')) THEN
+        RAISE EXCEPTION 'the payment of order % is captured', NEW.id USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER orders_cancel BEFORE UPDATE OF status ON orders FOR EACH ROW
+    WHEN (OLD.status <> NEW.status AND NEW.status = 'canceled')
+    EXECUTE FUNCTION refuse_cancel_of_captured();
+
 CREATE TABLE capture_jobs (
     id         text PRIMARY KEY,
     order_id   text NOT NULL REFERENCES orders,
