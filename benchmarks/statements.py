@@ -8,12 +8,12 @@ import asyncio
 from collections import Counter
 from itertools import pairwise
 
-from benchmarks.cancel_chain import Ours
 from benchmarks.client import run
 from benchmarks.orders import put_stock
 from benchmarks.peers import Mesh, mesh
 from benchmarks.recording import Recorder, Transaction, one_line, recording
 from benchmarks.report import Result, Row, Table
+from benchmarks.rounds import Ours
 
 #: Cancels before anything is counted: connections are opened, pools filled.
 WARM_UP = 100
@@ -53,13 +53,13 @@ def one_cancel(running: Mesh) -> list[Transaction]:
 
 async def _cancels(running: Mesh, recorder: Recorder) -> list[list[Transaction]]:
     ours = Ours(running)
-    await ours.cancel(await ours.prepare(WARM_UP), clients=32)
+    await ours.aim(await ours.prepare(WARM_UP))(32)
     purchases = await ours.prepare(SAMPLES)
     await asyncio.sleep(2)  # the mails of the first ones
     await running.books.turn()
     marks = [recorder.mark()]
     for done, purchase in enumerate(purchases, 1):
-        await ours.cancel([purchase], clients=1)
+        await ours.aim([purchase])(1)
         await running.books.complete(done, within=30)
         await asyncio.sleep(QUIET)
         marks.append(recorder.mark())

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from sqlalchemy import text
 
 from benchmarks.books import Violated, check_nothing_left
-from benchmarks.cancel_chain import WAIT, Ours
-from benchmarks.client import Answer, fire, run
+from benchmarks.client import fire, run
 from benchmarks.orders import Purchase, cancels, put_stock
 from benchmarks.peers import Mesh, mesh
 from benchmarks.report import Figure, Result, Row, figure, percentile
+from benchmarks.rounds import WAIT, Ours, expect
 from shared.ids import new_id
 
 WAITERS = 1000
@@ -27,8 +27,8 @@ CLIENTS = 32
 #: Milliseconds that a void takes: longer than it takes to measure.
 LATENCY = 25_000
 
-#: Longer than that, so that no void counts as unanswered.
-ENVIRONMENT = {"COUNTERMAND_PROVIDER_READ_TIMEOUT": "50"}
+#: Longer than that, so that no void counts as unanswered, and no message that waits in its queue counts as lost.
+ENVIRONMENT = {"COUNTERMAND_PROVIDER_READ_TIMEOUT": "50", "COUNTERMAND_PATIENCE": "300"}
 
 GOAL = 2.0
 
@@ -48,7 +48,7 @@ Times = Sequence[float]
 async def _rounds(running: Mesh, rounds: int) -> list[tuple[Times, Times]]:
     put_stock(running.database)
     ours = Ours(running)
-    await ours.cancel(await ours.prepare(300), clients=64)
+    await ours.aim(await ours.prepare(300))(64)
     await _accept(running)
     return [(await _accept(running), await _accept_beside_waiters(running, ours)) for _ in range(rounds)]
 
@@ -58,7 +58,7 @@ async def _accept(running: Mesh) -> Times:
     purchases = [Purchase(new_id("ord"), "") for _ in range(ACCEPTS)]
     requests = cancels(running.settings, purchases, prefer="respond-async")
     answers = await fire(running.gateway, requests, CLIENTS, every=1 / PACE)
-    _expect(202, answers)
+    expect(202, answers)
     return [answer.milliseconds for answer in answers]
 
 
@@ -72,7 +72,7 @@ async def _accept_beside_waiters(running: Mesh, ours: Ours) -> Times:
     if waiting.done():
         raise Violated("somebody who should wait does not")
     await running.books.set_latency(0)
-    _expect(200, await waiting)
+    expect(200, await waiting)
     await check_nothing_left(running.database, running.broker)
     return times
 
@@ -85,12 +85,6 @@ async def _all_wait(running: Mesh) -> None:
                 if int(connection.execute(_JUDGED).scalar_one()) == WAITERS:
                     return
             await asyncio.sleep(0.2)
-
-
-def _expect(status: int, answers: Sequence[Answer]) -> None:
-    wrong = [answer for answer in answers if answer.status != status]
-    if wrong:
-        raise Violated(f"{len(wrong)} of {len(answers)} answers are not {status}, e.g. {wrong[0].status}")
 
 
 def _rows(alone: Sequence[Times], beside: Sequence[Times]) -> list[Row]:

@@ -227,10 +227,12 @@ class Shop:
         """What a program has logged, e.g. `worker-money`."""
         return (self.stack.root / "log" / f"{program}.log").read_text()
 
-    def logged(self, program: str, **members: Any) -> list[dict[str, Any]]:
-        """The lines of a program's log that hold these members."""
-        lines = [json.loads(line) for line in self.log(program).splitlines() if line.startswith("{")]
-        return [line for line in lines if members.items() <= line.items()]
+    def logged(self, programs: str, **members: Any) -> list[dict[str, Any]]:
+        """The lines that hold these members, in the logs of all programs whose name starts like this."""
+        logs = sorted((self.stack.root / "log").glob(f"{programs}*.log"))
+        lines = (line for log in logs for line in log.read_text(errors="replace").splitlines())
+        found = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        return [line for line in found if members.items() <= line.items()]
 
     # Misbehaviour of the outside world
 

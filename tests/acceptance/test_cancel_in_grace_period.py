@@ -193,7 +193,7 @@ class TestWhoMayCancel:
         (intent_id,) = shop.sql(
             "SELECT id FROM intents WHERE subject = %s AND actor = 'customer:cus_thief'", purchase.order_id
         )[0]
-        eventually(lambda: shop.logged("worker-orders", event="ownership_violation", intent_id=intent_id))
+        eventually(lambda: shop.logged("worker", event="ownership_violation", intent_id=intent_id))
 
     def test_the_token_of_another_order_is_refused_and_logged(self, shop):
         purchase, other = shop.buy(), shop.buy()
@@ -458,14 +458,17 @@ class TestAnOrderThatNobodyCancels:
         assert_untouched(shop, purchase)
         assert shop.cancel(purchase).json()["payment_action"] == "voided"
 
-    def test_is_captured_with_one_effect_when_the_provider_answers_late(self, shop):
+    @pytest.mark.parametrize("fault", ["timeout_before", "timeout_after", "drop_before", "drop_after"])
+    def test_is_captured_with_one_effect_though_the_provider_left_us_without_an_answer(self, shop, fault):
         purchase = shop.buy()
-        shop.fault("capture", "timeout_after", reference=purchase.reference)
+        shop.fault("capture", fault, reference=purchase.reference)
         shop.remind(shop.hurry(purchase))
         view = eventually(lambda: (v := shop.view(purchase.order_id))["status"] == "captured" and v)
         assert view["payment"]["captured"] == 3800
         assert shop.ledger(purchase.reference).count("payment_intent.captured") == 1
-        attempts = [r for r in shop.requests_to_provider(purchase.reference) if r["operation"] == "capture"]
-        assert len(attempts) > 1
-        assert len({attempt["idempotency_key"] for attempt in attempts}) == 1
+        requests = shop.requests_to_provider(purchase.reference)
+        captures = [request for request in requests if request["operation"] == "capture"]
+        assert captures[0]["fault"] == fault
+        assert len({request["idempotency_key"] for request in captures}) == 1
+        assert requests[-1]["seq"] > captures[0]["seq"], "what became of it was asked for"
         assert not [alert for alert in shop.alerts(purchase.order_id) if alert["open"]]

@@ -273,10 +273,11 @@ class TestRegistering:
     def test_a_hold_of_exactly_the_total_is_enough(self, shop):
         assert shop.register(shop.order(shop.authorize(3800))).status_code == 201
 
-    @pytest.mark.parametrize("ahead", [timedelta(minutes=61), timedelta(days=365 * 5)])
+    @pytest.mark.parametrize("ahead", [61, 60 * 24 * 365, "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-12:00"])
     def test_an_order_that_is_placed_more_than_an_hour_ahead_is_refused(self, shop, ahead):
-        body = shop.order(shop.authorize(), placed_at=(datetime.now(UTC) + ahead).isoformat())
-        assert_problem(shop.register(body), 422)
+        if isinstance(ahead, int):
+            ahead = (datetime.now(UTC) + timedelta(minutes=ahead)).isoformat()
+        assert_problem(shop.register(shop.order(shop.authorize(), placed_at=ahead)), 422)
 
     def test_an_order_may_be_placed_a_little_ahead(self, shop):
         placed_at = (datetime.now(UTC) + timedelta(minutes=50)).isoformat()
@@ -483,8 +484,6 @@ WRONG = {
             "2026-11-21",
             "2026-11-21T10:00:00",
             "2026-02-30T10:00:00Z",
-            "9999-12-31T23:59:59Z",
-            "9999-12-31T23:59:59-12:00",
             "0001-01-01T00:00:00+14:00",
             10**30,
         )
@@ -499,9 +498,10 @@ def test_a_registration_that_is_not_what_the_route_takes_is_refused_and_not_reco
         assert_problem(shop.register(body), 422, 400)
 
 
-def test_an_order_that_costs_more_than_can_be_counted_is_refused(shop):
-    line = {"sku": "TEE", "quantity": 100_000, "unit_price": 999_999_999_999, "tax_rate": "1"}
-    assert_problem(shop.register(shop.order(None, lines=[line] * 200)), 422)
+@pytest.mark.parametrize(("quantity", "lines"), [(1, 2), (100_000, 200)])
+def test_an_order_that_costs_more_than_can_be_counted_is_refused(shop, quantity, lines):
+    line = {"sku": "TEE", "quantity": quantity, "unit_price": 999_999_999_999, "tax_rate": "1"}
+    assert_problem(shop.register(shop.order(None, lines=[line] * lines)), 422)
 
 
 #: Registrations at the edge of what is taken.
@@ -515,7 +515,7 @@ RIGHT = {
     "the highest tax": line(tax_rate="1.00000"),
     "two hundred lines": lambda body: body | {"lines": body["lines"] * 200},
     "one line with the most units": line(quantity=100_000),
-    "the highest price": line(unit_price=999_999_999_999, quantity=1),
+    "the highest price": line(unit_price=999_999_999_499, quantity=1, tax_rate="0"),
     "a free order": lambda body: body | {"lines": [body["lines"][0] | {"unit_price": 0}], "shipping": 0},
     "a date with an offset": changed(placed_at="2026-01-01T10:00:00+05:45"),
     "a date of long ago": changed(placed_at="2020-02-29T00:00:00Z"),
@@ -675,10 +675,9 @@ class TestAnOrderThatSomebodyKeepsLocked:
         column = "id" if table == "orders" else "order_id"
         with psycopg.connect(shop.settings.database_url) as session:
             session.execute(f"SELECT FROM {table} WHERE {column} = %s FOR UPDATE", [purchase.order_id])
-            for _ in range(2):
-                answer = shop.cancel(purchase, **headers)
-                assert_problem(answer, 503, code="capture_unconfirmed")
-                assert int(answer.headers["retry-after"]) > 0
+            answer = shop.cancel(purchase, **headers)
+            assert_problem(answer, 503, code="capture_unconfirmed")
+            assert int(answer.headers["retry-after"]) > 0
             intent = shop.intent(answer.headers["location"], {"x-modification-token": purchase.token})
             assert (intent["state"], intent["answer"]) == ("accepted", None)
             assert shop.view(purchase.order_id)["status"] == "pending"
@@ -705,8 +704,10 @@ class TestAnOrderThatSomebodyKeepsLocked:
         purchase = shop.buy()
         with psycopg.connect(shop.settings.database_url) as session:
             session.execute("SELECT FROM orders WHERE id = %s FOR UPDATE", [purchase.order_id])
-            first, second = shop.cancel(purchase), shop.cancel(purchase)
-            assert [first.status_code, second.status_code] == [503, 503]
-            assert first.headers["location"] == second.headers["location"]
+            answers = at_once(2, lambda _: shop.cancel(purchase))
+            answers.append(shop.cancel(purchase))
+            for answer in answers:
+                assert_problem(answer, 503, code="capture_unconfirmed")
+            assert len({answer.headers["location"] for answer in answers}) == 1
             session.rollback()
         assert shop.cancel(purchase).json()["payment_action"] == "voided"

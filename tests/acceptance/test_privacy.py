@@ -54,7 +54,7 @@ def test_a_task_that_breaks_leaves_no_personal_data_in_any_log_and_goes_on_when_
     body = shop.order(shop.authorize(), order_id=poison, email=address, address=ADDRESS)
     accepted = shop.register(body, Prefer="respond-async")
     intent_id = accepted.json()["intent"]
-    eventually(lambda: len(shop.logged("worker-orders", event="task_broke", subject=intent_id)) > 1)
+    eventually(lambda: len(shop.logged("worker", event="task_broke", subject=intent_id)) > 1)
     assert_in_no_log(shop, address, ADDRESS["name"])
     shop.sql("DROP FUNCTION choke CASCADE")
     ended = eventually(lambda: shop.intent(accepted.headers["location"], shop.bearer("service"))["answer"])

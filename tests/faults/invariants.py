@@ -62,7 +62,8 @@ def moving(shop: Shop) -> list[tuple[Any, ...]]:
         """
         SELECT 'intent', id, state FROM intents WHERE state IN ('accepted', 'working')
         UNION ALL SELECT 'void', id, state FROM voids WHERE state = 'requested'
-        UNION ALL SELECT 'capture', id, state FROM capture_jobs WHERE state = 'active' OR state = 'waiting' AND due_at < now()
+        UNION ALL SELECT 'capture', id, state FROM capture_jobs
+            WHERE state = 'active' OR state = 'waiting' AND due_at < now()
         UNION ALL SELECT 'email', id, state FROM emails WHERE state IN ('pending', 'sending')
         UNION ALL SELECT 'message', subject, task FROM outbox o
             WHERE NOT EXISTS (SELECT FROM capture_jobs j WHERE j.id = o.subject AND j.state = 'waiting')
@@ -72,7 +73,18 @@ def moving(shop: Shop) -> list[tuple[Any, ...]]:
 
 def look(shop: Shop) -> World:
     """Read the mesh's rows, the provider's ledger and requests, and the mailbox's ledger."""
-    tables = ("orders", "order_lines", "stock", "payments", "capture_jobs", "voids", "intents", "emails", "timeline", "alerts")
+    tables = (
+        "orders",
+        "order_lines",
+        "stock",
+        "payments",
+        "capture_jobs",
+        "voids",
+        "intents",
+        "emails",
+        "timeline",
+        "alerts",
+    )
     with psycopg.connect(shop.settings.database_url, row_factory=dict_row) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         rows = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}  # noqa: S608
@@ -119,7 +131,10 @@ def canceled_stays_canceled(world: World) -> Iterator[str]:
         if order["status"] == OrderStatus.CAPTURED and set(RELEASED) & set(effects):
             yield f"2: order {order['id']} is captured and its money was released"
     for job in world.rows["capture_jobs"]:
-        if world.orders[job["order_id"]]["status"] == OrderStatus.CANCELED and job["state"] not in ("removed", "failed"):
+        if world.orders[job["order_id"]]["status"] == OrderStatus.CANCELED and job["state"] not in (
+            "removed",
+            "failed",
+        ):
             yield f"2: order {job['order_id']} is canceled and its capture is {job['state']}"
 
 

@@ -1,36 +1,30 @@
-"""A whole mesh to be broken: its processes killed and stopped, its broker and its Postgres taken away and given back."""
+"""A whole mesh to be broken: its processes killed and stopped, its stores taken away and given back."""
 
 import contextlib
 import os
 import signal
-import socket
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import psycopg
-from redis import Redis
 
 from sandbox.stack import Stack
-from shared.broker import celery_app
-from shared.queues import Queue, Task
+from tests.faults.broker import Broker
+from tests.faults.sockets import hidden
 from tests.shop import Purchase, Shop, eventually
-from workers.groups import GROUPS
 
 #: Seconds that a mesh may take to come back after a fault, on a machine that is busy with other things.
 RECOVERY = 60.0
 
 #: Seconds that a stand-in holds a request: far longer than a test needs to kill whoever waits for the answer.
 HELD = 600.0
-
-#: Kombu's keys for messages that were delivered and not acknowledged yet.
-UNACKED = ("unacked", "unacked_index")
 
 
 @dataclass(frozen=True)
@@ -57,13 +51,11 @@ class Mesh(Shop):
 
     def __init__(self, stack: Stack) -> None:
         super().__init__(stack)
-        self.celery = celery_app(self.settings)
-        self.sockets = Path(self.urls["broker"].removeprefix("redis+socket://")).parent
-        self.redis = self._redis(self.sockets / "redis.sock")
+        self.broker = Broker(self.settings)
+        self.database_socket = Path(parse_qs(urlsplit(self.settings.database_url).query)["host"][0]) / ".s.PGSQL.5432"
 
     def __exit__(self, *raised: Any) -> None:
-        self.celery.close()
-        self.redis.close()
+        self.broker.close()
         super().__exit__(*raised)
 
     # What is bought
@@ -100,16 +92,14 @@ class Mesh(Shop):
         intent: str = answer.json()["intent"]
         return intent
 
-    def intent(self, intent_id: str) -> dict[str, Any]:
-        """An intent, as an operator sees it."""
-        answer = self.http.get(f"/intents/{intent_id}", headers=self.bearer("admin"))
-        assert answer.status_code == 200, answer.text
-        body: dict[str, Any] = answer.json()
-        return body
+    def answer_so_far(self, intent_id: str) -> dict[str, Any] | None:
+        """The answer of an intent, its status and body, as an operator sees it; None when it has not ended."""
+        answer: dict[str, Any] | None = self.intent(f"/intents/{intent_id}", self.bearer("admin"))["answer"]
+        return answer
 
-    def answer_of(self, intent_id: str, within: float = RECOVERY) -> dict[str, Any]:
-        """The answer that an intent ends with: its status and body."""
-        answer: dict[str, Any] = eventually(lambda: self.intent(intent_id)["answer"], within)
+    def answer_of(self, intent_id: str) -> dict[str, Any]:
+        """The answer that an intent ends with."""
+        answer: dict[str, Any] = eventually(lambda: self.answer_so_far(intent_id), RECOVERY)
         return answer
 
     def sell_unanswered(self) -> str:
@@ -140,14 +130,6 @@ class Mesh(Shop):
 
     # What a person finds
 
-    def alerts(self, order_id: str) -> list[tuple[str, str]]:
-        """The alerts about an order: how severe, and whether the matter is still open."""
-        return self.sql(
-            "SELECT severity, CASE WHEN resolved_at IS NULL THEN 'open' ELSE 'resolved' END FROM alerts"
-            " WHERE order_id = %s ORDER BY opened_at",
-            order_id,
-        )
-
     def email(self, sale: Sale) -> tuple[str, int]:
         """The state of the one e-mail about an order, and how often it was tried."""
         (row,) = self.sql("SELECT state, attempts FROM emails WHERE order_id = %s", sale.order_id)
@@ -156,8 +138,7 @@ class Mesh(Shop):
     def expire_lease(self, sale: Sale) -> None:
         """Let the time pass that an e-mail stays in the hands of a worker that died."""
         self.sql(
-            "UPDATE emails SET claimed_at = claimed_at - interval '1 hour' WHERE order_id = %s AND state = 'sending'"
-            " RETURNING id",
+            "UPDATE emails SET claimed_at = claimed_at - interval '1 hour' WHERE order_id = %s AND state = 'sending'",
             sale.order_id,
         )
 
@@ -177,12 +158,6 @@ class Mesh(Shop):
         """Whether a request about this payment has reached the provider and waits there for its answer."""
         requests = self.requests_to_provider(sale.reference)
         return any(request["operation"] == operation and request["status"] is None for request in requests)
-
-    def letters(self, sale: Sale) -> list[dict[str, Any]]:
-        """Every e-mail that was delivered to this order's shopper."""
-        answer = self.outside.get(f"{self.urls['mailbox']}/messages", params={"to": sale.email})
-        found: list[dict[str, Any]] = answer.json()
-        return found
 
     # Its processes
 
@@ -207,93 +182,6 @@ class Mesh(Shop):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
 
-    # Its broker
-
-    def publish(self, messages: Sequence[tuple[str, str]]) -> None:
-        """Publish these messages (task, subject), whoever may want them or not."""
-        with self.celery.producer_or_acquire() as producer:
-            for task, subject in messages:
-                self.celery.send_task(task, (subject,), producer=producer)
-
-    def publish_and_wait(self, messages: Sequence[tuple[str, str]]) -> None:
-        """Publish these messages, and return when each of them has been acted upon."""
-        self.redis.delete(*UNACKED)  # what a killed worker once took is not one of ours
-        before = self._begun()
-        self.publish(messages)
-        wanted = Counter(task for task, _ in messages)
-        eventually(lambda: not wanted - (self._begun() - before) and not self._under_way(), RECOVERY)
-
-    def _begun(self) -> Counter[str]:
-        """How often each task was begun since the workers started."""
-        told = eventually(lambda: self._told_by_all("stats"), RECOVERY)
-        return sum((Counter(statistics["total"]) for statistics in told.values()), Counter())
-
-    def _under_way(self) -> bool:
-        """Whether a worker is at a task, but for beat's."""
-        told = eventually(lambda: self._told_by_all("active"), RECOVERY)
-        return any(task["name"] != Task.SWEEP_OUTBOX for tasks in told.values() for task in tasks)
-
-    def _told_by_all(self, what: str) -> dict[str, Any]:
-        """What every worker says of itself; nothing when one of them did not answer."""
-        replies = getattr(self.celery.control.inspect(limit=len(GROUPS), timeout=5), what)() or {}
-        return replies if len(replies) == len(GROUPS) else {}
-
-    def waiting_messages(self, queue: Queue) -> int:
-        """How many messages a queue holds."""
-        return int(self.redis.llen(queue))
-
-    def lose_messages(self, queue: Queue) -> int:
-        """Drop whatever a queue holds; returns how many messages that were."""
-        return int(self.redis.eval("local n = redis.call('LLEN', KEYS[1]); redis.call('DEL', KEYS[1]); return n", 1, queue))
-
-    def workers_that_consume(self) -> set[str]:
-        """The groups whose worker answers through the broker."""
-        return {name.partition("@")[0] for reply in self.celery.control.ping(timeout=1) for name in reply}
-
-    @contextmanager
-    def nobody_consumes(self, queue: Queue) -> Iterator[None]:
-        """Let messages pile up in a queue until the block ends."""
-        (group,) = (name for name, group in GROUPS.items() if queue in group.queues)
-        node = [f"{group}@{socket.gethostname()}"]
-        control = self.celery.control
-        eventually(lambda: control.cancel_consumer(queue, destination=node, reply=True, timeout=5))
-        eventually(lambda: queue not in self._consumed(node))
-        try:
-            yield
-        finally:
-            eventually(lambda: control.add_consumer(queue, destination=node, reply=True, timeout=5))
-
-    def _consumed(self, node: list[str]) -> set[str]:
-        """The queues that a worker consumes."""
-        told = eventually(lambda: self.celery.control.inspect(node, timeout=5).active_queues())
-        return {queue["name"] for queues in told.values() for queue in queues}
-
-    @contextmanager
-    def broker_takes_nothing(self) -> Iterator[None]:
-        """Keep every message in the hands of whoever publishes it, until the block ends.
-
-        A publisher that dies meanwhile has published nothing: the broker drops what a closed connection had sent.
-        """
-        self.redis.execute_command("CLIENT PAUSE", int(HELD * 1000), "WRITE")
-        try:
-            yield
-        finally:
-            for _ in range(2):  # when it answers the second one, it has noticed every connection closed before the first
-                self.redis.ping()
-            self.redis.execute_command("CLIENT UNPAUSE")
-
-    @contextmanager
-    def broker_unreachable(self) -> Iterator[None]:
-        """Cut every connection to the broker and refuse new ones; its messages are still there when it returns."""
-        with _hidden(self.sockets / "redis.sock") as behind:
-            client = self._redis(behind)
-            client.execute_command("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
-            client.close()
-            yield
-
-    def _redis(self, path: Path) -> "Redis[str]":
-        return Redis(unix_socket_path=str(path), decode_responses=True)
-
     # Its Postgres
 
     @contextmanager
@@ -306,7 +194,7 @@ class Mesh(Shop):
 
     def somebody_waits_for_a_lock(self) -> bool:
         """Whether a transaction waits for another one's lock."""
-        return bool(self.sql("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+        return bool(self.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
 
     def forget_everything(self) -> None:
         """Empty every table, also those that refuse it."""
@@ -317,24 +205,12 @@ class Mesh(Shop):
     @contextmanager
     def postgres_unreachable(self) -> Iterator[None]:
         """Cut every connection to Postgres and refuse new ones until the block ends."""
-        with psycopg.connect(self.settings.database_url, autocommit=True) as connection:
-            with _hidden(self.sockets / "pg" / ".s.PGSQL.5432"):
-                connection.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-                )
-                yield
-
-
-@contextmanager
-def _hidden(path: Path) -> Iterator[Path]:
-    """Move a socket out of its clients' sight until the block ends; yields where it can be reached meanwhile."""
-    behind = path.with_name(path.name + ".hidden")
-    path.rename(behind)
-    try:
-        yield behind
-    finally:
-        behind.rename(path)
+        with psycopg.connect(self.settings.database_url, autocommit=True) as connection, hidden(self.database_socket):
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+            yield
 
 
 def _family(pid: int) -> set[int]:
