@@ -23,7 +23,7 @@ OPTIONS = (
 
 
 #: Seconds without use after which a connection is asked whether it lives.
-IDLE = 1.0
+IDLE = 10.0
 
 
 class Locked(Exception):
