@@ -40,6 +40,7 @@ def celery_app(settings: Settings, silence: float = 10.0) -> Celery:
         task_serializer="json",
         accept_content=["json"],
         task_ignore_result=True,
+        result_backend_thread_safe=True,  # there is none; otherwise every greenlet would make one of its own
         task_store_errors_even_if_ignored=False,
         task_acks_late=True,
         task_reject_on_worker_lost=True,
