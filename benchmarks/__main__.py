@@ -6,9 +6,10 @@ fails when a message was left over or an effect was repeated.
 
 import argparse
 import json
+import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import accepts, cancel_chain, churn, doorbell, pgbench, profiling, statements, waiting
@@ -28,28 +29,38 @@ MEASUREMENTS: Mapping[str, Callable[[argparse.Namespace], Result]] = {
 
 
 def main() -> int:
-    """Measure what was asked for; 1 when something was left over or repeated."""
+    """Measure what was asked for; 1 when anything was left over or repeated, or broke."""
     chosen = _arguments()
-    results: dict[str, Result] = {}
-    failed = False
-    for name in chosen.only or ([] if chosen.profile else MEASUREMENTS):
-        began = time.monotonic()
-        _say(f"{name} ...")
-        try:
-            results[name] = MEASUREMENTS[name](chosen)
-            _say(f"{name} took {time.monotonic() - began:.0f} s")
-        except Violated as violation:
-            _say(f"{name} FAILED: {violation}")
-            failed = True
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that everything is put away
+    names = chosen.only or ([] if chosen.profile else list(MEASUREMENTS))
+    found = {name: _measure(name, MEASUREMENTS[name], chosen) for name in names}
     if chosen.profile:
-        results["profile"] = profiling.measure(chosen.orders)
-    tables = [summary(list(results.values()))] if any(result.rows for result in results.values()) else []
-    for table in [*tables, *(table for result in results.values() for table in result.tables)]:
-        print(f"\n{table.text()}")
+        found["profile"] = _measure("profile", lambda chosen: profiling.measure(chosen.orders), chosen)
+    results = {name: result for name, result in found.items() if result}
+    _print([*results.values()])
     if chosen.json:
-        kept = {name: {"rows": [row._asdict() for row in r.rows], "raw": r.raw} for name, r in results.items()}
+        kept = {name: {"rows": [row._asdict() for row in each.rows], "raw": each.raw} for name, each in results.items()}
         chosen.json.write_text(json.dumps(kept, indent=1))
-    return int(failed)
+    return int(len(results) < len(found))
+
+
+def _measure(name: str, measure: Callable[[argparse.Namespace], Result], chosen: argparse.Namespace) -> Result | None:
+    """Make one measurement; None when it failed, which does not keep the others from being made."""
+    began = time.monotonic()
+    _say(f"{name} ...")
+    try:
+        result = measure(chosen)
+    except (Violated, RuntimeError, OSError) as failure:
+        _say(f"{name} FAILED: {failure or type(failure).__name__}")
+        return None
+    _say(f"{name} took {time.monotonic() - began:.0f} s")
+    return result
+
+
+def _print(results: Sequence[Result]) -> None:
+    tables = [summary(results)] if any(result.rows for result in results) else []
+    for table in [*tables, *(table for result in results for table in result.tables)]:
+        print(f"\n{table.text()}")
 
 
 def _arguments() -> argparse.Namespace:

@@ -38,8 +38,11 @@ def read(request: falcon.Request, shape: type[Body], limit: int) -> Body:
 def _decoded(raw: bytes, shape: type[Body]) -> Body:
     try:
         return msgspec.json.decode(raw, type=shape)
-    except msgspec.ValidationError:  # JSON knows one kind of number: 10.0 is the integer 10
-        return msgspec.convert(_with_integers(msgspec.json.decode(raw)), shape)
+    except msgspec.ValidationError as error:
+        try:  # JSON knows one kind of number: 10.0 is the integer 10
+            return msgspec.convert(_with_integers(msgspec.json.decode(raw)), shape)
+        except RecursionError:
+            raise error from None
 
 
 def _with_integers(value: Any) -> Any:

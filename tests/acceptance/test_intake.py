@@ -403,7 +403,7 @@ WRONG = {
     **{f"a price of {value!r:.20}": line(unit_price=value) for value in ("15", 15.5, True, None, -1, 10**12, 10**40)},
     **{
         f"a tax rate of {value!r:.20}": line(tax_rate=value)
-        for value in ("NaN", "sNaN", "Infinity", "-Infinity", "-0.1", "1.1", "0.123456", "ten", "", None, True)
+        for value in (0.1, "NaN", "sNaN", "Infinity", "-Infinity", "-0.1", "1.1", "0.123456", "ten", "", None, True)
     },
     "a tax rate of a huge exponent": line(tax_rate="1E+999999999"),
     "a tax rate of a tiny exponent": line(tax_rate="1E-999999999"),
@@ -510,7 +510,6 @@ RIGHT = {
     "an order id with every character": lambda body: body | {"order_id": f"A_0-b.{uuid.uuid4().hex}"},
     "an email with a plus": changed(email="ann+shop@mail.example.co.uk"),
     "a name of all the world": address(name="Žofia 李 🎉 O'Brien", line1="—"),
-    "a tax rate as a number": line(tax_rate=0.1),
     "no tax": line(tax_rate="0"),
     "the highest tax": line(tax_rate="1.00000"),
     "two hundred lines": lambda body: body | {"lines": body["lines"] * 200},

@@ -8,7 +8,7 @@ import pytest
 from tests.shop import Purchase, Shop, eventually
 
 #: Faults before the void takes effect, and faults that hide that it did.
-BEFORE = ("drop_before", "timeout_before", "error_500_before", "html_502", "rate_limit", "conflict")
+BEFORE = ("drop_before", "timeout_before", "error_500_before", "html_502", "rate_limit")
 AFTER = ("drop_after", "timeout_after", "error_500_after")
 FOR_EVER = -1
 
@@ -87,6 +87,14 @@ def test_an_order_stays_canceled_while_its_void_fails_and_is_voided_once_when_th
     assert shop.cancel(purchase).json() == voided(purchase)
     assert shop.stock(sku) == 10
     assert len(eventually(lambda: shop.mails(purchase.order_id))) == 1
+
+
+def test_a_twin_that_is_already_calling_the_provider_is_no_failure(shop):
+    purchase = shop.buy()
+    shop.fault("cancel", "conflict", reference=purchase.reference)  # a request under this key is in progress
+    assert shop.cancel(purchase).json() == voided(purchase)
+    assert shop.ledger(purchase.reference).count("payment_intent.canceled") == 1
+    assert shop.alerts(purchase.order_id) == []
 
 
 def test_the_first_answer_is_kept_under_its_key_though_the_void_succeeds_later(shop):

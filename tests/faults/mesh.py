@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -46,17 +46,46 @@ class Sale:
         return self.purchase.reference
 
 
+class Patient(httpx.HTTPTransport):
+    """Comes back when it is told to: each process of the gateway may find its connections dead once."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request until it is not answered with 503."""
+
+        def answer() -> httpx.Response | None:
+            response = super(Patient, self).handle_request(request)
+            if response.status_code != 503:
+                return response
+            response.close()
+            return None
+
+        found: httpx.Response = eventually(answer, RECOVERY)
+        return found
+
+
 class Mesh(Shop):
     """A shop on a mesh of its own, and every way to hurt that mesh."""
 
     def __init__(self, stack: Stack) -> None:
         super().__init__(stack)
+        self._hasty = self.http
+        self.http = httpx.Client(base_url=self.urls["gateway"], timeout=30, transport=Patient())
         self.broker = Broker(self.settings)
         self.database_socket = Path(parse_qs(urlsplit(self.settings.database_url).query)["host"][0]) / ".s.PGSQL.5432"
 
     def __exit__(self, *raised: Any) -> None:
         self.broker.close()
+        self._hasty.close()
         super().__exit__(*raised)
+
+    @contextmanager
+    def hasty(self) -> Iterator[None]:
+        """Take every answer as it is, also a 503, until the block ends."""
+        patient, self.http = self.http, self._hasty
+        try:
+            yield
+        finally:
+            self.http = patient
 
     # What is bought
 
@@ -110,23 +139,6 @@ class Mesh(Shop):
         assert answer.status_code == 202, answer.text
         intent: str = answer.json()["intent"]
         return intent
-
-    def is_ready(self) -> bool:
-        """Whether every process of the gateway takes requests, as far as fresh connections reach them."""
-        try:
-            return all(httpx.get(f"{self.urls['gateway']}/readyz").status_code == 200 for _ in range(8))
-        except httpx.TransportError:
-            return False
-
-    def eventually_answered(self, ask: Callable[[], httpx.Response]) -> httpx.Response:
-        """Ask as a client does that honours 503: again, until the answer is another one."""
-
-        def answer() -> httpx.Response | None:
-            answered = ask()
-            return None if answered.status_code == 503 else answered
-
-        found: httpx.Response = eventually(answer, RECOVERY)
-        return found
 
     # What a person finds
 
@@ -205,11 +217,10 @@ class Mesh(Shop):
     @contextmanager
     def postgres_unreachable(self) -> Iterator[None]:
         """Cut every connection to Postgres and refuse new ones until the block ends."""
+        others = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
         with psycopg.connect(self.settings.database_url, autocommit=True) as connection, hidden(self.database_socket):
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-            )
+            connection.execute(f"SELECT pg_terminate_backend(pid) {others}")
+            eventually(lambda: not connection.execute(f"SELECT pid {others}").fetchall())
             yield
 
 

@@ -1,6 +1,8 @@
 """The API is what its description says: every route described, and every answer as described, whatever is sent."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,10 +21,22 @@ BUDGET = ("--max-examples=25", "--seed=20261121", "--workers=1", "--checks=all")
 #: Makes each try a request of its own: two bodies under one idempotency key are refused, and rightly so.
 HOOKS = Path(__file__).with_name("schemathesis_hooks.py")
 
+#: Accepted, and not waited for.
+ASYNC = {"Prefer": "respond-async"}
+
 #: An order may also be refused for what no schema can say: a payment that Stripe does not know, a date, a sum.
 CONFIGURATION = """
-[auth.openapi.bearer]
-bearer = "{token}"
+[auth.openapi]
+{credentials}
+
+# Half of the tries are about things that there are.
+[dictionaries]
+orders = {{ values = {orders} }}
+intents = {{ values = {intents} }}
+
+[parameters]
+"path.order_id" = {{ dictionary = "orders", probability = 0.5 }}
+"path.intent_id" = {{ dictionary = "intents", probability = 0.5 }}
 
 [[operations]]
 include-name = "POST /orders"
@@ -31,32 +45,55 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "409",
 
 
 def test_the_description_covers_every_route_of_the_application_and_no_other(shop: Shop) -> None:
-    described = set(shop.http.get("/openapi.json").json()["paths"])
+    paths = shop.http.get("/openapi.json").json()["paths"]
+    described = {(path, method.upper()) for path, operations in paths.items() for method in operations}
     assert described == set(_routes())
+
+
+def test_every_reference_of_the_description_leads_somewhere(shop: Shop) -> None:
+    document = shop.http.get("/openapi.json").json()
+    references = set(re.findall(r'"\$ref": "#/components/schemas/(\w+)"', json.dumps(document)))
+    assert references
+    assert references <= set(document["components"]["schemas"])
 
 
 @pytest.mark.timeout(400)
 def test_whatever_the_shop_sends_is_answered_as_described(shop: Shop, tmp_path: Path) -> None:
-    _attack(shop, tmp_path, shop.bearer("service"), "--exclude-path-regex=^/store/")
+    orders = [shop.buy().order_id for _ in range(3)]
+    accepted = shop.http.put("/stock/SCHEMA", json={"quantity": 1}, headers=shop.bearer("service") | ASYNC)
+    credentials = f'bearer.bearer = "{_token(shop.bearer("service"))}"'
+    _attack(shop, tmp_path, credentials, orders, [accepted.json()["intent"]], "--exclude-path-regex=^/store/")
 
 
 @pytest.mark.timeout(400)
-def test_whatever_a_shopper_sends_is_answered_as_described(shop: Shop, tmp_path: Path) -> None:
-    _attack(shop, tmp_path, shop.bearer("customer", "cus_1"), "--include-path-regex=^/store/")
+@pytest.mark.parametrize("credential", ["modification", "bearer"])
+def test_whatever_a_shopper_sends_is_answered_as_described(shop: Shop, tmp_path: Path, credential: str) -> None:
+    purchases = [*(shop.buy(customer_id="cus_1") for _ in range(3)), shop.buy_overdue(customer_id="cus_1")]
+    accepted = shop.cancel(purchases[1], **ASYNC)
+    token = purchases[0].token if credential == "modification" else _token(shop.bearer("customer", "cus_1"))
+    credentials = f'{credential}.{"api_key" if credential == "modification" else "bearer"} = "{token}"'
+    orders = [purchase.order_id for purchase in purchases]
+    choice = "--include-path-regex=^/(store|orders/|intents)"
+    _attack(shop, tmp_path, credentials, orders, [accepted.json()["intent"]], choice)
 
 
-def _routes() -> Iterator[str]:
-    """The paths that the application routes."""
+def _token(headers: dict[str, str]) -> str:
+    return headers["Authorization"].removeprefix("Bearer ")
+
+
+def _routes() -> Iterator[tuple[str, str]]:
+    """The paths that the application routes, each with its methods but those that Falcon adds by itself."""
     nothing: Any = None
     app = create_app(nothing, nothing, nothing, nothing)
     for route in inspect_routes(app):
-        yield route.path
+        yield from ((route.path, method.method) for method in route.methods if not method.internal)
 
 
-def _attack(shop: Shop, root: Path, bearer: dict[str, str], choice: str) -> None:
+def _attack(shop: Shop, root: Path, credentials: str, orders: list[str], intents: list[str], choice: str) -> None:
     """Run schemathesis with all its checks; whatever it finds fails the test, with its own report."""
     configuration = root / "schemathesis.toml"
-    configuration.write_text(CONFIGURATION.format(token=bearer["Authorization"].removeprefix("Bearer ")))
+    known = {"orders": json.dumps(orders), "intents": json.dumps(intents)}
+    configuration.write_text(CONFIGURATION.format(credentials=credentials, **known))
     document = f"{shop.urls['gateway']}/openapi.json"
     tool = [sys.executable, "-m", "schemathesis.cli", f"--config-file={configuration}"]
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": HOOKS.stem, "PYTHONPATH": str(HOOKS.parent)}

@@ -248,6 +248,21 @@ def test_no_capture_starts_on_an_order_that_does_not_stand(db: psycopg.Connectio
         update(db, "payments", "pay_1", status="capturing")
 
 
+@pytest.mark.parametrize("status", ["capturing", "captured", "partially_captured"])
+def test_no_order_is_canceled_whose_money_is_being_taken_or_was(db: psycopg.Connection, status: str) -> None:
+    an_order(db)
+    a_payment(db, status)
+    with pytest.raises(errors.CheckViolation, match="is captured"):
+        update(db, "orders", "ord_1", status="canceled", **BESIDE["orders"]("canceled"))
+
+
+@pytest.mark.parametrize("status", ["unpaid", "authorized", "voiding", "voided"])
+def test_an_order_is_canceled_whose_money_is_free_or_held(db: psycopg.Connection, status: str) -> None:
+    an_order(db)
+    a_payment(db, status)
+    update(db, "orders", "ord_1", status="canceled", **BESIDE["orders"]("canceled"))
+
+
 @pytest.mark.parametrize(
     ("provider", "reference"), [("stripe", None), ("cod", "pi_1"), ("none", "pi_1"), ("paypal", "x")]
 )
