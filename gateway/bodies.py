@@ -41,7 +41,9 @@ def _decoded(raw: bytes, shape: type[Body]) -> Body:
     except msgspec.ValidationError as error:
         try:  # JSON knows one kind of number: 10.0 is the integer 10
             return msgspec.convert(_with_integers(msgspec.json.decode(raw)), shape)
-        except RecursionError:
+        except msgspec.ValidationError:
+            raise
+        except (msgspec.DecodeError, RecursionError):
             raise error from None
 
 
