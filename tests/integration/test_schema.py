@@ -20,7 +20,7 @@ import shared.store
 from shared.domain import emails, intents, orders, payments
 from shared.domain.transitions import moves
 from shared.store.migrate import upgrade
-from tests.shop import Shop
+from tests.shop import Shop, eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -432,10 +432,21 @@ def test_deployments_that_migrate_at_once_take_turns(shop: Shop, empty_database:
     url = empty_database("at_once")
     environment = shop.stack.environment() | {"COUNTERMAND_DATABASE_URL": url}
     command = [sys.executable, "-m", "sandbox.cli", "migrate"]
-    running = [subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.PIPE) for _ in range(4)]
+    with psycopg.connect(url) as slow:
+        slow.execute("CREATE TABLE alembic_version (version_num text)")  # everybody's first step; now they all wait
+        running = [subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.PIPE) for _ in range(4)]
+        eventually(lambda: waiting(shop, "at_once") == len(running), 60)
+        slow.rollback()
     outputs = [process.communicate()[1] for process in running]
     assert [process.returncode for process in running] == [0] * 4, outputs
     assert described(url) == described(shop.settings.database_url)
+
+
+def waiting(shop: Shop, database: str) -> int:
+    """How many sessions of a database wait for a lock."""
+    statement = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
+    ((count,),) = shop.sql(statement, database)
+    return int(count)
 
 
 def described(url: str) -> list[tuple[Any, ...]]:
