@@ -45,8 +45,12 @@ class World:
 
     @cached_property
     def alarmed(self) -> set[str | None]:
-        """The orders about which a person was told, and the matter is still open."""
-        return {alert["order_id"] for alert in self.rows["alerts"] if alert["resolved_at"] is None}
+        """The orders about whose money a person was told, and the matter is still open."""
+        return {
+            alert["order_id"]
+            for alert in self.rows["alerts"]
+            if alert["resolved_at"] is None and alert["cause"].startswith(("void_", "capture_"))
+        }
 
 
 def check(shop: Shop, within: float = 60.0) -> None:
@@ -131,10 +135,8 @@ def canceled_stays_canceled(world: World) -> Iterator[str]:
         if order["status"] == OrderStatus.CAPTURED and set(RELEASED) & set(effects):
             yield f"2: order {order['id']} is captured and its money was released"
     for job in world.rows["capture_jobs"]:
-        if world.orders[job["order_id"]]["status"] == OrderStatus.CANCELED and job["state"] not in (
-            "removed",
-            "failed",
-        ):
+        order = world.orders[job["order_id"]]
+        if order["status"] == OrderStatus.CANCELED and job["state"] not in ("removed", "failed"):
             yield f"2: order {job['order_id']} is canceled and its capture is {job['state']}"
 
 
@@ -166,13 +168,10 @@ def every_intent_has_its_answer(world: World) -> Iterator[str]:
 def stock_returns_once(world: World) -> Iterator[str]:
     """5. Stock returns exactly once for each canceled unit."""
     reserved: Counter[str] = Counter()
-    returned: Counter[str] = Counter()
     for line in world.rows["order_lines"]:
         reserved[line["sku"]] += line["reserved"]
-        if world.orders[line["order_id"]]["status"] == OrderStatus.CANCELED:
-            returned[line["order_id"]] += line["quantity"]
-            if line["reserved"]:
-                yield f"5: order {line['order_id']} is canceled and still holds {line['reserved']} {line['sku']}"
+        if line["reserved"] and world.orders[line["order_id"]]["status"] == OrderStatus.CANCELED:
+            yield f"5: order {line['order_id']} is canceled and still holds {line['reserved']} {line['sku']}"
     told = _grouped([intent for intent in world.rows["intents"] if intent["operation"] == "set_stock"], "subject")
     for stock in world.rows["stock"]:
         levels = [intent["payload"]["quantity"] for intent in told.get(stock["sku"], [])]

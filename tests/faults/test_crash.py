@@ -147,6 +147,12 @@ def is_claimed_by_another(mesh: Mesh, email_id: str) -> bool:
         database.close()
 
 
+def test_beat_and_the_worker_that_it_wakes_are_killed_and_what_is_due_is_still_done(mesh: Mesh) -> None:
+    mesh.kill("beat")
+    mesh.kill("worker-upkeep")
+    assert_captured_once(mesh, mesh.sell_overdue())  # only a sweep finds it
+
+
 def test_a_gateway_killed_between_recording_and_publishing_has_accepted_the_intent(mesh: Mesh) -> None:
     sale = mesh.sell()
     key = {"Idempotency-Key": "the-gateway-died"}

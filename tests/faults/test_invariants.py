@@ -1,0 +1,129 @@
+"""The check of the invariants: it finds nothing in a world that is right, and every way in which one goes wrong."""
+
+import copy
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.faults import invariants
+from tests.faults.invariants import CAPTURED, RULES, Row, World
+from tests.faults.mesh import RECOVERY, Mesh
+from tests.shop import eventually
+
+
+@pytest.fixture(scope="module")
+def world(_mesh: Mesh) -> Iterator[World]:
+    """One order that was canceled, one that was captured, and nothing else."""
+    _mesh.forget_everything()
+    _mesh.cancel(_mesh.sell().purchase)
+    captured = _mesh.sell_overdue()
+    eventually(lambda: _mesh.view(captured.order_id)["status"] == "captured", RECOVERY)
+    eventually(lambda: not invariants.moving(_mesh), RECOVERY)
+    yield invariants.look(_mesh)
+    _mesh.forget_everything()
+
+
+def row(world: World, table: str, **having: object) -> Row:
+    """The one row that has these values."""
+    (found,) = (row for row in world.rows[table] if having.items() <= row.items())
+    return found
+
+
+def effects(world: World, status: str) -> list[Row]:
+    """The provider's effects on the payment in this state."""
+    return world.ledger[row(world, "payments", status=status)["reference"]]
+
+
+def requests(world: World, operation: str) -> Iterator[Row]:
+    """What was asked of the provider."""
+    return (request for asked in world.requests.values() for request in asked if request["operation"] == operation)
+
+
+def capture_the_voided(world: World) -> None:
+    effects(world, "voided").append(effects(world, "captured")[-1])
+
+
+def void_the_captured(world: World) -> None:
+    effects(world, "captured").append(effects(world, "voided")[-1])
+
+
+def ask_again_under_another_key(world: World) -> None:
+    next(requests(world, "cancel"))["idempotency_key"] = "another"
+
+
+def capture_without_our_key(world: World) -> None:
+    next(requests(world, "capture"))["idempotency_key"] = None
+
+
+def forget_an_event(world: World, event: str) -> None:
+    world.rows["timeline"].remove(row(world, "timeline", event=event))
+
+
+def deliver(world: World, times: int) -> None:
+    for deliveries in world.deliveries.values():
+        deliveries[:] = deliveries * times
+
+
+#: A rule by its number, and a way to break it.
+BROKEN: dict[str, tuple[str, Callable[[World], object]]] = {
+    "more is captured and released than was authorized": (
+        "1",
+        lambda w: row(w, "payments", status="captured").update(released=1),
+    ),
+    "more is refunded than was captured": ("1", lambda w: row(w, "payments", status="voided").update(refunded=1)),
+    "a voided payment is captured": ("1", lambda w: row(w, "payments", status="voided").update(captured=1)),
+    "the provider captured what it released": ("1", capture_the_voided),
+    "the provider captured twice": ("1", lambda w: effects(w, "captured").append(effects(w, "captured")[-1])),
+    "the provider released twice": ("1", lambda w: effects(w, "voided").append(effects(w, "voided")[-1])),
+    "a canceled order is captured": ("2", capture_the_voided),
+    "a captured order is released": ("2", void_the_captured),
+    "a canceled order's capture waits": (
+        "2",
+        lambda w: row(w, "capture_jobs", state="removed").update(state="waiting"),
+    ),
+    "a void has two keys": ("3", ask_again_under_another_key),
+    "a capture has no key of ours": ("3", capture_without_our_key),
+    "an intent has not ended": ("4", lambda w: w.rows["intents"][0].update(state="working")),
+    "an intent has no answer": ("4", lambda w: w.rows["intents"][0].update(answer_status=None)),
+    "an answer says to come back": ("4", lambda w: w.rows["intents"][0].update(answer_status=503)),
+    "a canceled order holds goods": ("5", lambda w: row(w, "order_lines", reserved=0).update(reserved=2)),
+    "goods came back twice": ("5", lambda w: row(w, "stock", quantity=10).update(quantity=12)),
+    "goods of a captured order came back": ("5", lambda w: row(w, "stock", quantity=8).update(quantity=10)),
+    "the provider knows nothing of a void": ("6", lambda w: effects(w, "voided").pop()),
+    "the provider took less": ("6", lambda w: effects(w, "captured")[-1].update(amount=1)),
+    "a cancel has no event": ("8", lambda w: forget_an_event(w, "order_canceled")),
+    "a void has no event": ("8", lambda w: forget_an_event(w, "payment_voided")),
+    "a start of a capture has no event": ("8", lambda w: forget_an_event(w, "capture_started")),
+    "a shopper was not told": ("mail", lambda w: w.rows["emails"].clear()),
+    "a mail that counts as sent never came": ("mail", lambda w: deliver(w, 0)),
+    "a mail came twice": ("mail", lambda w: deliver(w, 2)),
+}
+
+
+def violations(world: World) -> list[str]:
+    return [violation for rule in RULES for violation in rule(world)]
+
+
+def test_a_world_that_is_right_breaks_no_rule(world: World) -> None:
+    assert violations(world) == []
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_it_is_found_that(world: World, what: str) -> None:
+    number, break_it = BROKEN[what]
+    broken = World(*copy.deepcopy((world.rows, world.ledger, world.requests, world.deliveries)))
+    break_it(broken)
+    assert any(violation.startswith(f"{number}: ") for violation in violations(broken))
+
+
+def test_a_difference_to_the_provider_is_right_when_a_person_was_told_of_it(world: World) -> None:
+    differing = World(*copy.deepcopy((world.rows, world.ledger, world.requests, world.deliveries)))
+    effects(differing, "voided").pop()
+    order_id = row(differing, "payments", status="voided")["order_id"]
+    alert = {"cause": "void_failed:void_1", "order_id": order_id, "resolved_at": None}
+    differing.rows["alerts"].append(alert)
+    assert violations(differing) == []
+    alert["cause"] = "email_refused:mail_1"
+    differing = World(differing.rows, differing.ledger, differing.requests, differing.deliveries)
+    assert [violation[:2] for violation in violations(differing)] == ["6:"]
+    assert CAPTURED not in [effect["operation"] for effect in effects(differing, "voided")]
