@@ -34,9 +34,11 @@ def effects(world: World, status: str) -> list[Row]:
     return world.ledger[row(world, "payments", status=status)["reference"]]
 
 
-def requests(world: World, operation: str) -> Iterator[Row]:
-    """What was asked of the provider."""
-    return (request for asked in world.requests.values() for request in asked if request["operation"] == operation)
+def request(world: World, operation: str, status: str) -> Row:
+    """What was asked of the provider about the payment in this state."""
+    asked = world.requests[row(world, "payments", status=status)["reference"]]
+    (found,) = (request for request in asked if request["operation"] == operation)
+    return found
 
 
 def capture_the_voided(world: World) -> None:
@@ -48,11 +50,11 @@ def void_the_captured(world: World) -> None:
 
 
 def ask_again_under_another_key(world: World) -> None:
-    next(requests(world, "cancel"))["idempotency_key"] = "another"
+    request(world, "cancel", "voided")["idempotency_key"] = "another"
 
 
 def capture_without_our_key(world: World) -> None:
-    next(requests(world, "capture"))["idempotency_key"] = None
+    request(world, "capture", "captured")["idempotency_key"] = None
 
 
 def forget_an_event(world: World, event: str) -> None:
