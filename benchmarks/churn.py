@@ -77,12 +77,12 @@ def _churn(running: Mesh, rows: int) -> int:
 
 def _one_row(running: Mesh) -> list[Statement]:
     """The statements that take one intent and its message through both tables."""
-    new = NewIntent(new_id("int"), Operation.SET_STOCK, new_id("sku"), "service:shop", None, b"", "{}")
+    new = NewIntent(new_id("int"), Operation.SET_STOCK, new_id("sku"), "service:shop", None, b"", "{}", None, 30)
     with recording(running) as recorder:
         first = recorder.mark()
         with running.database.statement() as connection:
             backend = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
-            intents.accept(connection, new, [], 30)
+            intents.accept_all(connection, [new])
         with running.database.transaction() as connection:
             intents.end(connection, new.id, IntentState.DONE, 200, "{}")
             struck = [Message(TASK_OF[new.operation], new.id)]

@@ -116,7 +116,7 @@ def _register(connection: Connection, purchase: Purchase, sku: str) -> None:
     orders.insert(connection, order, [Line(sku, 2, 1500, Decimal("0.10"))])
     payments.insert(connection, payment)
     payments.schedule_capture(connection, purchase.named("cap"), payment, order.grace_until)
-    intents.accept(connection, intent, [], 30)
+    intents.accept_all(connection, [intent])
     intents.end(connection, intent.id, IntentState.DONE, 201, "{}")
     data = {"total": TOTAL, "currency": CURRENCY, "payment": payment.status}
     journal.close(
@@ -171,4 +171,6 @@ def _intent(purchase: Purchase) -> NewIntent:
         idempotency_key=None,
         fingerprint=b"",
         payload="{}",
+        waiter=None,
+        patience=30,
     )

@@ -58,6 +58,7 @@ class Intake:
         Raises `KeyMalformed`, `KeyReused`, `Unavailable`, or `CaptureUnconfirmed`.
         """
         payload = msgspec.json.encode(body, order="sorted")
+        wait = self._wait(request)
         new = NewIntent(
             id=new_id("int"),
             operation=operation,
@@ -66,32 +67,31 @@ class Intake:
             idempotency_key=idempotency_key(request),
             fingerprint=hashlib.sha256(payload).digest(),
             payload=payload.decode(),
+            waiter=self._doorbell.queue if wait else None,
+            patience=self._settings.patience,
         )
-        outcome = self._outcome(new, self._patience(request))
+        outcome = self._outcome(new, wait)
         if outcome.replayed:
             response.set_header("Idempotent-Replayed", "true")
         return show(outcome.intent, response)
 
     def _outcome(self, new: NewIntent, wait: float) -> Outcome:
-        waiters = [self._doorbell.queue] if wait else []
         while True:
             with self._doorbell.expecting(new.id) as bell:
-                with self._database.statement() as connection:
-                    accepted = intents.accept(connection, new, waiters, self._settings.patience)
-                if accepted:
+                if self._database.together(intents.accept_all, new):
                     self._publisher.publish([Message(TASK_OF[new.operation], new.id)])
                     if not wait:
                         return Outcome(new.accepted(), replayed=False)
                     bell.wait(wait)
                     return Outcome(self._read(new.id), replayed=False)
-            joined = self._join(new, waiters, wait)
+            joined = self._join(new, wait)
             if joined:
                 return joined
 
-    def _join(self, new: NewIntent, waiters: list[str], wait: float) -> Outcome | None:
+    def _join(self, new: NewIntent, wait: float) -> Outcome | None:
         """Wait along with the first request of the same scope; None when it has just ended without a key."""
         with self._database.statement() as connection:
-            first = intents.join(connection, new, waiters)
+            first = intents.join(connection, new)
         if first is None:
             return None
         if first.fingerprint != new.fingerprint:
@@ -104,13 +104,12 @@ class Intake:
         return Outcome(self._read(first.id), replayed=False)
 
     def _read(self, intent_id: str) -> Intent:
-        with self._database.statement() as connection:
-            intent = intents.read(connection, intent_id)
+        intent = self._database.together(intents.read_all, intent_id)
         if intent is None:
             raise LookupError(intent_id)
         return intent
 
-    def _patience(self, request: falcon.Request) -> float:
+    def _wait(self, request: falcon.Request) -> float:
         """Seconds to wait; `wait=N` bounds also an asynchronous answer (RFC 7240, section 4.3)."""
         preferences = _preferences(request.get_header("prefer") or "")
         wait = preferences.get("wait", "")

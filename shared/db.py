@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, Opera
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from shared.batch import Answer, Batch, Item
 from shared.errors import Unavailable
 
 #: Of every connection: no statement waits for a lock or runs for longer than a caller would wait; and since every
@@ -21,6 +22,9 @@ OPTIONS = (
     " -c plan_cache_mode=force_generic_plan"
 )
 
+
+#: How many callers one statement serves: the bodies of so many requests still make a small message.
+TOGETHER = 64
 
 #: Seconds without use after which a connection is asked whether it lives.
 IDLE = 10.0
@@ -50,6 +54,7 @@ class Database:
                 "prepare_threshold": 1,  # our statements come again
             },
         )
+        self._batches: dict[Any, Batch[Any, Any]] = {}
         event.listen(self.engine, "checkin", _note_return)
         event.listen(self.engine, "checkout", _ask_if_alive)
 
@@ -64,6 +69,25 @@ class Database:
         """A connection on which each statement is its own transaction.  Raises `Unavailable` or `Locked`."""
         with self._translated(), self.engine.connect() as connection:
             yield connection
+
+    def together(
+        self, carry_out: Callable[[Connection, Sequence[Item]], Mapping[Item, Answer]], item: Item
+    ) -> Answer | None:
+        """Carry out one statement for all who ask for it at this moment, and return this item's answer.
+
+        `carry_out` is a function of the store: one statement for many different items, that answers by item.  Raises
+        `Unavailable` or `Locked`.
+        """
+        batch = self._batches.get(carry_out)
+        if batch is None:
+
+            def on_one_connection(items: Sequence[Item]) -> Mapping[Item, Answer]:
+                with self.statement() as connection:
+                    return carry_out(connection, items)
+
+            batch = self._batches.setdefault(carry_out, Batch(on_one_connection, TOGETHER, (Unavailable, Locked)))
+        answer: Answer | None = batch(item)
+        return answer
 
     def close(self) -> None:
         """Close every pooled connection."""

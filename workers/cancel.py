@@ -20,7 +20,7 @@ from shared.domain.payments import PaymentEvent, VoidState
 from shared.errors import CaptureUnconfirmed, NotFound, OwnershipViolation, Problem
 from shared.ids import new_id
 from shared.queues import Queue, Task
-from shared.store import cancellations, intents, orders, stock
+from shared.store import cancellations, intents, orders
 from shared.store.emails import NewEmail
 from shared.store.orders import HeldOrder
 from shared.store.timeline import Entry
@@ -59,21 +59,21 @@ def settle(work: Work, intent_id: str) -> None:
 def cancel_and_void(work: Work, intent_id: str, held: HeldOrder) -> None:
     """Take the order back; the void's outcome ends the intent."""
     void_id, letter = new_id("void"), notice(held)
-    cancellations.cancel_and_void_locked(work.connection, held, Queue.CANCEL, letter, intent_id, void_id)
+    restocked = cancellations.cancel_and_void_locked(work.connection, held, Queue.CANCEL, letter, intent_id, void_id)
     work.strike(Task.CAPTURE_PAYMENT, str(held.job_id))
     work.stage(Task.VOID_PAYMENT, void_id)
     work.stage(Task.SEND_EMAIL, letter.id)
-    restock(work, held)
+    record(work, held, restocked)
     work.record(Entry(held.id, PaymentEvent.VOID_STARTED, Queue.CANCEL, held.actor, {"void_id": void_id}))
 
 
 def cancel_only(work: Work, intent_id: str, held: HeldOrder) -> None:
     """Take back an order for which nobody holds money."""
     letter = notice(held)
-    cancellations.cancel_locked(work.connection, held, Queue.CANCEL, letter)
+    restocked = cancellations.cancel_locked(work.connection, held, Queue.CANCEL, letter)
     finish(work, intent_id, held.id, None)
     work.stage(Task.SEND_EMAIL, letter.id)
-    restock(work, held)
+    record(work, held, restocked)
 
 
 def answer_again(work: Work, intent_id: str, held: HeldOrder) -> None:
@@ -97,10 +97,9 @@ def notice(held: HeldOrder) -> NewEmail:
     return NewEmail(new_id("mail"), held.id, held.id, Template.ORDER_CANCELED, held.email, context)
 
 
-def restock(work: Work, held: HeldOrder) -> None:
-    """Return the goods: late in the transaction, since a popular SKU's row is wanted by many."""
-    returned = stock.restock_locked(work.connection, held.id)
-    data = {"from": OrderStatus.PENDING, "to": OrderStatus.CANCELED, "restocked": returned}
+def record(work: Work, held: HeldOrder, restocked: dict[str, int]) -> None:
+    """Write down that the order was taken back, and which goods returned to stock."""
+    data = {"from": OrderStatus.PENDING, "to": OrderStatus.CANCELED, "restocked": restocked}
     work.record(Entry(held.id, OrderEvent.CANCELED, Queue.CANCEL, held.actor, data))
 
 

@@ -24,8 +24,7 @@ class Intent:
     def on_get(self, request: falcon.Request, response: falcon.Response, intent_id: str) -> None:
         """Show one intent."""
         caller = self._auth.caller(request)
-        with self._database.statement() as connection:
-            intent = intents.read(connection, bodies.path_id(intent_id))
+        intent = self._database.together(intents.read_all, bodies.path_id(intent_id))
         if intent is None:
             raise NotFound("There is no such intent")
         if caller.role is not Role.ADMIN:

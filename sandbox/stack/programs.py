@@ -83,9 +83,7 @@ def outside(layout: Layout, ports: Mapping[str, int]) -> list[Program]:
     ]
 
 
-def mesh(
-    layout: Layout, run: Path, ports: Mapping[str, int], broker: str, flower_password: str
-) -> list[Program]:
+def mesh(layout: Layout, run: Path, ports: Mapping[str, int], broker: str, flower_password: str) -> list[Program]:
     """The gateway, one worker a group, beat, and Flower."""
     gateway, flower = ports["gateway"], ports["flower"]
     return [

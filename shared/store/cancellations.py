@@ -1,6 +1,8 @@
 """Cancellations: an order and all that hangs on it change in one statement, under the order's lock."""
 
-from sqlalchemy import Connection, text
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, text
 
 from shared.domain import orders, payments
 from shared.domain.orders import OrderEvent
@@ -10,8 +12,10 @@ from shared.store.emails import NewEmail
 from shared.store.intents import Bell
 from shared.store.orders import HeldOrder
 from shared.store.payments import Hold
+from shared.store.stock import RESTOCK
 
-_CANCEL = """
+_CANCEL = (
+    """
     WITH canceled AS (
         UPDATE orders SET status = :order_status, canceled_at = now(), cancellation_source = :source
         WHERE id = :order_id
@@ -19,10 +23,13 @@ _CANCEL = """
         INSERT INTO emails (id, order_id, cause, template, recipient, context)
         VALUES (:email_id, :order_id, :cause, :template, :recipient, CAST(:context AS jsonb))
         ON CONFLICT (cause, template, recipient) DO NOTHING
-    )
-"""
+    ), """
+    + RESTOCK
+)
 
-_CANCEL_ONLY = text(_CANCEL + "SELECT")
+_RESTOCKED = "SELECT sku, units FROM restocked"
+
+_CANCEL_ONLY = text(_CANCEL + _RESTOCKED)
 
 _CANCEL_AND_VOID = text(
     _CANCEL
@@ -33,9 +40,11 @@ _CANCEL_AND_VOID = text(
         UPDATE payments SET status = :payment_status WHERE id = :payment_id
     ), working AS (
         UPDATE intents SET state = 'working' WHERE id = :intent_id
+    ), requested AS (
+        INSERT INTO voids (id, order_id, payment_id) VALUES (:void_id, :order_id, :payment_id)
     )
-    INSERT INTO voids (id, order_id, payment_id) VALUES (:void_id, :order_id, :payment_id)
 """
+    + _RESTOCKED
 )
 
 _SETTLE_VOID = text("""
@@ -62,27 +71,28 @@ _SETTLE_VOID = text("""
 """)
 
 
-def cancel_locked(connection: Connection, held: HeldOrder, source: str, notice: NewEmail) -> None:
-    """Take back an order for which nobody holds money; `notice` tells its shopper."""
-    connection.execute(_CANCEL_ONLY, _canceled(held, source, notice))
+def cancel_locked(connection: Connection, held: HeldOrder, source: str, notice: NewEmail) -> dict[str, int]:
+    """Take back an order for which nobody holds money; `notice` tells its shopper.
+
+    Answers the units that went back to stock, by SKU.  Keep it late in its transaction: a popular SKU's row is hot.
+    """
+    return _restocked(connection.execute(_CANCEL_ONLY, _canceled(held, source, notice)))
 
 
 def cancel_and_void_locked(
     connection: Connection, held: HeldOrder, source: str, notice: NewEmail, intent_id: str, void_id: str
-) -> None:
+) -> dict[str, int]:
     """The same for an order whose payment is held: its capture job is removed, and its void will end the intent."""
-    connection.execute(
-        _CANCEL_AND_VOID,
-        {
-            **_canceled(held, source, notice),
-            "intent_id": intent_id,
-            "void_id": void_id,
-            "payment_id": held.payment_id,
-            "payment_status": advance(payments.TRANSITIONS, held.order.payment_status, PaymentEvent.VOID_STARTED),
-            "job_id": held.job_id,
-            "job_state": advance(payments.CAPTURE_TRANSITIONS, CaptureState.WAITING, CaptureEvent.CANCELED),
-        },
-    )
+    values = {
+        **_canceled(held, source, notice),
+        "intent_id": intent_id,
+        "void_id": void_id,
+        "payment_id": held.payment_id,
+        "payment_status": advance(payments.TRANSITIONS, held.order.payment_status, PaymentEvent.VOID_STARTED),
+        "job_id": held.job_id,
+        "job_state": advance(payments.CAPTURE_TRANSITIONS, CaptureState.WAITING, CaptureEvent.CANCELED),
+    }
+    return _restocked(connection.execute(_CANCEL_AND_VOID, values))
 
 
 def settle_void_locked(
@@ -127,3 +137,7 @@ def _canceled(held: HeldOrder, source: str, notice: NewEmail) -> dict[str, objec
         "recipient": notice.recipient,
         "context": notice.context,
     }
+
+
+def _restocked(rows: CursorResult[Any]) -> dict[str, int]:
+    return {row.sku: int(row.units) for row in rows}

@@ -47,6 +47,10 @@ class NewIntent:
     fingerprint: bytes
     #: The validated body, as JSON.
     payload: str
+    #: The reply queue at which its client waits.
+    waiter: str | None
+    #: Seconds after which the sweep publishes it, should it still be there.
+    patience: float
 
     def accepted(self) -> Intent:
         """The intent as it stands right after it was recorded."""
@@ -68,23 +72,31 @@ class NewIntent:
 _COLUMNS = """id, operation, subject, actor, state, payload, fingerprint, accepted_at, hindrance,
               answer_status, answer_body"""
 
+# In the order of their scopes, so that two gateways with the same intents never wait for each other in a ring.
 _ACCEPT = text("""
-    WITH fresh AS (
+    WITH new AS MATERIALIZED (
+        SELECT * FROM unnest(
+            CAST(:ids AS text[]), CAST(:operations AS text[]), CAST(:subjects AS text[]), CAST(:actors AS text[]),
+            CAST(:keys AS text[]), CAST(:fingerprints AS bytea[]), CAST(:payloads AS text[]),
+            CAST(:waiters AS text[]), CAST(:tasks AS text[]), CAST(:patiences AS float8[])
+        ) AS n (id, operation, subject, actor, key, fingerprint, payload, waiter, task, patience)
+    ), fresh AS (
         INSERT INTO intents (id, operation, subject, actor, idempotency_key, fingerprint, payload, waiters)
-        VALUES (:id, :operation, :subject, :actor, :key, :fingerprint, CAST(:payload AS jsonb),
-                CAST(:waiters AS text[]))
+        SELECT id, operation, subject, actor, key, fingerprint, CAST(payload AS jsonb),
+               array_remove(ARRAY[waiter], NULL)
+        FROM new ORDER BY subject, operation, actor, key, fingerprint
         ON CONFLICT DO NOTHING
         RETURNING id
     )
     INSERT INTO outbox (subject, task, due_at)
-    SELECT id, :task, now() + make_interval(secs => :patience) FROM fresh
+    SELECT id, task, now() + make_interval(secs => patience) FROM fresh JOIN new USING (id)
     RETURNING subject
 """)
 
 _JOIN = text(f"""
     UPDATE intents
-    SET waiters = CASE WHEN state IN ('accepted', 'working') AND NOT waiters @> CAST(:waiters AS text[])
-                       THEN waiters || CAST(:waiters AS text[]) ELSE waiters END,
+    SET waiters = CASE WHEN state IN ('accepted', 'working') AND NOT :waiter = ANY(waiters)
+                       THEN waiters || CAST(:waiter AS text) ELSE waiters END,
         hindrance = NULL
     WHERE subject = :subject AND operation = :operation AND actor = :actor AND (
         idempotency_key = :key
@@ -94,7 +106,7 @@ _JOIN = text(f"""
     RETURNING {_COLUMNS}
 """)
 
-_READ = text(f"SELECT {_COLUMNS} FROM intents WHERE id = :id")
+_READ = text(f"SELECT {_COLUMNS} FROM intents WHERE id = ANY(CAST(:ids AS text[]))")
 
 _WORKING = text("UPDATE intents SET state = 'working' WHERE id = :id AND state IN ('accepted', 'working')")
 
@@ -134,24 +146,46 @@ class Bell:
     waiters: Sequence[str]
 
 
-def accept(connection: Connection, new: NewIntent, waiters: Sequence[str], patience: float) -> bool:
-    """Record the intent and its message; False when one of the same scope stands in the way."""
-    accepted = connection.execute(
-        _ACCEPT, {**_scope(new), "waiters": list(waiters), "task": TASK_OF[new.operation], "patience": patience}
-    )
-    return accepted.scalar() is not None
+def accept_all(connection: Connection, new: Sequence[NewIntent]) -> dict[NewIntent, bool]:
+    """Record intents and their messages; one that another of the same scope stands in the way of has no answer."""
+    values = {
+        "ids": [each.id for each in new],
+        "operations": [str(each.operation) for each in new],
+        "subjects": [each.subject for each in new],
+        "actors": [each.actor for each in new],
+        "keys": [each.idempotency_key for each in new],
+        "fingerprints": [each.fingerprint for each in new],
+        "payloads": [each.payload for each in new],
+        "waiters": [each.waiter for each in new],
+        "tasks": [str(TASK_OF[each.operation]) for each in new],
+        "patiences": [each.patience for each in new],
+    }
+    accepted = set(connection.execute(_ACCEPT, values).scalars())
+    return {each: True for each in new if each.id in accepted}
 
 
-def join(connection: Connection, new: NewIntent, waiters: Sequence[str]) -> Intent | None:
+def join(connection: Connection, new: NewIntent) -> Intent | None:
     """Wait along with the intent of the same scope; None when it has just ended and no key binds the two."""
-    row = connection.execute(_JOIN, {**_scope(new), "waiters": list(waiters)}).one_or_none()
+    values = {
+        "operation": new.operation,
+        "subject": new.subject,
+        "actor": new.actor,
+        "key": new.idempotency_key,
+        "fingerprint": new.fingerprint,
+        "waiter": new.waiter,
+    }
+    row = connection.execute(_JOIN, values).one_or_none()
     return _intent(row) if row else None
 
 
 def read(connection: Connection, intent_id: str) -> Intent | None:
-    """Return the intent as it stands."""
-    row = connection.execute(_READ, {"id": intent_id}).one_or_none()
-    return _intent(row) if row else None
+    """Return an intent as it stands."""
+    return read_all(connection, [intent_id]).get(intent_id)
+
+
+def read_all(connection: Connection, intent_ids: Sequence[str]) -> dict[str, Intent]:
+    """Return intents as they stand, by id."""
+    return {row.id: _intent(row) for row in connection.execute(_READ, {"ids": list(intent_ids)})}
 
 
 def mark_working(connection: Connection, intent_id: str) -> None:
@@ -182,18 +216,6 @@ def end_working(connection: Connection, operation: Operation, subject: str, stat
     """Store one answer for every intent that waits for the same outcome on the same subject."""
     values = {"operation": operation, "subject": subject, "status": status, "body": body}
     return [Bell(row.id, row.waiters) for row in connection.execute(_END_WORKING, values)]
-
-
-def _scope(new: NewIntent) -> dict[str, Any]:
-    return {
-        "id": new.id,
-        "operation": new.operation,
-        "subject": new.subject,
-        "actor": new.actor,
-        "key": new.idempotency_key,
-        "fingerprint": new.fingerprint,
-        "payload": new.payload,
-    }
 
 
 def _intent(row: Row[Any]) -> Intent:

@@ -23,17 +23,20 @@ _RESERVE = text("""
     UPDATE order_lines SET reserved = quantity WHERE order_id = :order_id AND sku IN (SELECT sku FROM taken)
 """)
 
-_RESTOCK = text("""
-    WITH reserved AS (
+#: Common table expressions that return the units an order still holds, exactly once, when its lock is held; of
+#: `restocked` the SKUs and units that went back can be selected.
+RESTOCK = """
+    reserved AS (
         SELECT sku, sum(reserved) AS units FROM order_lines WHERE order_id = :order_id AND reserved > 0 GROUP BY sku
     ), cleared AS (
         UPDATE order_lines SET reserved = 0 WHERE order_id = :order_id AND reserved > 0
     ), held AS MATERIALIZED (
         SELECT sku, units FROM stock JOIN reserved USING (sku) ORDER BY sku FOR NO KEY UPDATE OF stock
+    ), restocked AS (
+        UPDATE stock SET quantity = stock.quantity + held.units FROM held WHERE stock.sku = held.sku
+        RETURNING stock.sku, held.units
     )
-    UPDATE stock SET quantity = stock.quantity + held.units FROM held WHERE stock.sku = held.sku
-    RETURNING stock.sku, held.units
-""")
+"""
 
 
 def put(connection: Connection, sku: str, quantity: int) -> None:
@@ -50,11 +53,3 @@ def read(connection: Connection, sku: str) -> int | None:
 def reserve_locked(connection: Connection, order_id: str) -> None:
     """Take an order's units out of stock.  Lines whose SKU has no stock row stay unreserved."""
     connection.execute(_RESERVE, {"order_id": order_id})
-
-
-def restock_locked(connection: Connection, order_id: str) -> dict[str, int]:
-    """Return the units that an order still holds, exactly once; the caller holds the order's lock.
-
-    Answers the units that went back, by SKU.  Keep it last in its transaction: a popular SKU's row is hot.
-    """
-    return {row.sku: int(row.units) for row in connection.execute(_RESTOCK, {"order_id": order_id})}

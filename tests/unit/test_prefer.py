@@ -14,7 +14,7 @@ NOBODY: Any = None
 
 def patience(configuration: Settings, prefer: str | None) -> float:
     headers = {} if prefer is None else {"prefer": prefer}
-    return Intake(configuration, NOBODY, NOBODY, NOBODY)._patience(falcon.testing.create_req(headers=headers))
+    return Intake(configuration, NOBODY, NOBODY, NOBODY)._wait(falcon.testing.create_req(headers=headers))
 
 
 @pytest.mark.parametrize(
