@@ -10,13 +10,13 @@ from shared.settings import Settings
 
 
 def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Return Celery's `beat_schedule`; `schedule` and `expires` are seconds."""
+    """Return Celery's `beat_schedule`; `schedule` is in seconds."""
     return {
-        # Due captures, retries, and whatever a lost message left behind.  A wake-up that waited for longer than the
-        # next one is of no use.
+        # Due captures, retries, and whatever a lost message left behind.  Wake-ups do not expire: RabbitMQ would move
+        # the expired ones to the dead letters, and one that comes late finds nothing to do.
         "sweep the outbox": {
             "task": Task.SWEEP_OUTBOX,
             "schedule": settings.sweep_every,
-            "options": {"queue": QUEUE_OF[Task.SWEEP_OUTBOX], "expires": settings.sweep_every},
+            "options": {"queue": QUEUE_OF[Task.SWEEP_OUTBOX]},
         },
     }

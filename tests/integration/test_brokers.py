@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from beat_schedule import beat_schedule
 from shared.broker import DEAD_LETTERS, celery_app
-from shared.queues import Task
+from shared.queues import Queue, Task
 from tests.brokers import unfinished
 from tests.races import Racecourse, assert_canceled_once, assert_one_winner
 from tests.shop import Purchase, Shop, at_once, eventually, in_turn
@@ -123,9 +125,7 @@ def test_no_task_broke_in_all_of_this(rabbit_shop):
 
 
 def test_messages_that_kill_their_worker_again_and_again_have_a_place_to_go(rabbit_shop):
-    with celery_app(rabbit_shop.settings) as app, app.connection_for_read() as connection:
-        declared = connection.default_channel.queue_declare(DEAD_LETTERS, passive=True)
-    assert declared.message_count == 0, "nothing has killed a worker in these tests"
+    assert ready(rabbit_shop, DEAD_LETTERS) == 0, "nothing has killed a worker in these tests"
 
 
 def test_what_waits_and_what_is_in_hand_is_counted_by_these_tests(any_shop):
@@ -136,6 +136,23 @@ def test_what_waits_and_what_is_in_hand_is_counted_by_these_tests(any_shop):
         assert eventually(lambda: unfinished(any_shop.settings.broker_url)).total() > 0
     assert len(eventually(lambda: any_shop.mails(purchase.order_id))) == 1
     eventually(lambda: not unfinished(any_shop.settings.broker_url))
+
+
+def test_a_wake_up_that_nobody_took_in_time_is_no_dead_letter(rabbit_shop):
+    """Beat's next one makes it worthless; the dead letters are for what a person must look at."""
+    (wake_up,) = beat_schedule(rabbit_shop.settings).values()
+    with celery_app(rabbit_shop.settings) as app, frozen(rabbit_shop, "worker-upkeep"):
+        for _ in range(20):  # more than the worker keeps in hand
+            app.send_task(wake_up["task"], **wake_up["options"])
+        time.sleep(rabbit_shop.settings.sweep_every + 1)  # until beat itself takes them for worthless
+    eventually(lambda: ready(rabbit_shop, Queue.HOUSEKEEPING) == 0)
+    assert ready(rabbit_shop, DEAD_LETTERS) == 0
+
+
+def ready(shop: Shop, queue: str) -> int:
+    """How many messages wait in a queue of RabbitMQ; raises when there is no such queue."""
+    with celery_app(shop.settings) as app, app.connection_for_read() as connection:
+        return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
 
 
 @contextmanager
@@ -168,17 +185,16 @@ def tasks_of(shop: Shop) -> Iterator[tuple[Counter[str], Counter[str]]]:
 
     def watch() -> None:
         with celery_app(shop.settings) as app, app.connection_for_read() as connection:
-            handlers = {"task-received": on_received, "task-succeeded": on_succeeded}
+            handlers = {"task-received": on_received, "task-succeeded": on_succeeded, "*": lambda _: ready.set()}
             receiver = app.events.Receiver(connection, handlers=handlers)
             with receiver.consumer_context() as (consuming, *_):
-                ready.set()
                 while not done.is_set():
                     with contextlib.suppress(TimeoutError):
                         consuming.drain_events(timeout=0.2)
 
     watching = threading.Thread(target=watch)
     watching.start()
-    assert ready.wait(20)
+    assert ready.wait(20), "no worker's heartbeat was heard: on Redis nobody listens before the first look"
     try:
         yield received, succeeded
     finally:
