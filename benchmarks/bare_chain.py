@@ -24,11 +24,13 @@ from shared.domain.payments import Provider
 from shared.queues import Task
 from shared.store.emails import Letter
 from shared.store.outbox import Message
+from shared.task_events import BufferedEvents
 from workers.groups import GROUPS
 from workers.mesh import mesh
 from workers.templates import compose
 
 app = celery_app(settings.load())
+app.steps["consumer"].add(BufferedEvents)
 publisher = Publisher(app)
 
 

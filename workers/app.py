@@ -5,11 +5,13 @@ import celery.signals
 from beat_schedule import beat_schedule
 from shared import logging, settings
 from shared.broker import celery_app, declare_dead_letters, is_redis
+from shared.task_events import BufferedEvents
 from workers.mesh import mesh
 
 configuration = settings.load()
 
 app = celery_app(configuration)
+app.steps["consumer"].add(BufferedEvents)
 app.conf.update(
     include=[
         "workers.register",

@@ -168,14 +168,17 @@ def frozen(shop: Shop, program: str) -> Iterator[None]:
 
 @contextmanager
 def tasks_of(shop: Shop) -> Iterator[tuple[Counter[str], Counter[str]]]:
-    """Count what workers say they received and carried out, as `task('id')`, but for beat's wake-ups."""
+    """Count what workers say they received and carried out, as `task('id')`.
+
+    Not beat's wake-ups, nor registrations: events come in bunches, and the last of those made before may come now.
+    """
     received: Counter[str] = Counter()
     succeeded: Counter[str] = Counter()
     names: dict[str, str] = {}
     ready, done = threading.Event(), threading.Event()
 
     def on_received(event: dict[str, Any]) -> None:
-        if event["name"] != Task.SWEEP_OUTBOX:
+        if event["name"] not in (Task.SWEEP_OUTBOX, Task.REGISTER_ORDER):
             names[event["uuid"]] = event["name"] + event["args"].replace(",)", ")")
             received[names[event["uuid"]]] += 1
 
