@@ -17,11 +17,12 @@ from msgspec.structs import fields
 
 from sandbox.stack.options import PORTS
 from shared import settings
-from shared.domain import emails, intents, orders, payments
+from shared.domain import emails, intents, orders, payments, refunds
 from shared.domain.emails import EmailState
 from shared.domain.intents import IntentState
 from shared.domain.orders import OrderStatus
 from shared.domain.payments import CaptureState, PaymentStatus, VoidState
+from shared.domain.refunds import RefundState
 from shared.settings import PREFIX, Settings
 
 HERE = Path(__file__).parent
@@ -59,6 +60,7 @@ MACHINES = (
     ),
     Machine("Capture jobs", payments, payments.CAPTURE_TRANSITIONS, born=(CaptureState.WAITING,)),
     Machine("Voids", payments, payments.VOID_TRANSITIONS, born=(VoidState.REQUESTED,)),
+    Machine("Refunds", refunds, refunds.TRANSITIONS, born=(RefundState.INITIATED,)),
     Machine("E-mails", emails, emails.TRANSITIONS, born=(EmailState.PENDING,)),
 )
 

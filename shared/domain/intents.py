@@ -26,6 +26,8 @@ class IntentEvent(StrEnum):
     SETTLED = "settled"
     REFUSED = "refused"
     PARKED = "parked"
+    RETRIED = "retried"  # its own task is put back to work
+    RESUMED = "resumed"  # what it waits for is put back to work
 
 
 TRANSITIONS: Mapping[tuple[IntentState, IntentEvent], IntentState] = {
@@ -37,6 +39,9 @@ TRANSITIONS: Mapping[tuple[IntentState, IntentEvent], IntentState] = {
         (IntentEvent.REFUSED, IntentState.REFUSED),
         (IntentEvent.PARKED, IntentState.PARKED),
     )
+} | {
+    (IntentState.PARKED, IntentEvent.RETRIED): IntentState.ACCEPTED,
+    (IntentState.PARKED, IntentEvent.RESUMED): IntentState.WORKING,
 }
 
 

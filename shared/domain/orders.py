@@ -14,7 +14,7 @@ class OrderStatus(StrEnum):
     """Whether the order stands."""
 
     PENDING = "pending"  # in its grace period, or waiting for its capture
-    CAPTURED = "captured"  # paid for; from here on only a refund takes it back
+    CAPTURED = "captured"  # paid for; from here on only an operator takes it back
     CANCELED = "canceled"  # taken back
 
 
@@ -29,4 +29,20 @@ class OrderEvent(StrEnum):
 TRANSITIONS: Mapping[tuple[OrderStatus, OrderEvent], OrderStatus] = {
     (OrderStatus.PENDING, OrderEvent.CANCELED): OrderStatus.CANCELED,
     (OrderStatus.PENDING, OrderEvent.CAPTURED): OrderStatus.CAPTURED,
+    (OrderStatus.CAPTURED, OrderEvent.CANCELED): OrderStatus.CANCELED,
 }
+
+
+class EditStatus(StrEnum):
+    """Whether an order may be changed."""
+
+    OPEN = "open"
+    LOCKED_FOR_CAPTURE = "locked_for_capture"  # its capture is under way
+
+
+class CancellationRefund(StrEnum):
+    """What a cancel promised of the money that was captured."""
+
+    NONE = "none"  # nothing was captured
+    FULL = "full"  # all of it is refunded
+    SKIPPED = "skipped"  # an operator keeps it

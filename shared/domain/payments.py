@@ -20,6 +20,8 @@ class PaymentStatus(StrEnum):
     CAPTURING = "capturing"  # a capture is under way; its outcome may be unknown
     CAPTURED = "captured"
     PARTIALLY_CAPTURED = "partially_captured"
+    PARTIALLY_REFUNDED = "partially_refunded"  # some of what was captured is back
+    REFUNDED = "refunded"  # all of it is
     VOIDING = "voiding"  # a void is under way; its outcome may be unknown
     VOIDED = "voided"  # released, or lapsed at the provider
 
@@ -29,14 +31,30 @@ class PaymentEvent(StrEnum):
 
     CAPTURE_STARTED = "capture_started"
     CAPTURED = "payment_captured"
+    CAPTURED_ELSEWHERE = "payment_captured_elsewhere"  # somebody captured it at the provider
     CAPTURE_UNANSWERED = "capture_unanswered"  # changes nothing: the capture goes on
+    CAPTURE_DECLINED = "capture_declined"  # by the card's issuer; the hold stands, and a person must look
     CAPTURE_REFUSED = "capture_refused"  # the hold stands, and a person must look
-    AUTHORIZATION_LAPSED = "authorization_lapsed"  # canceled or expired at the provider
+    AUTHORIZATION_LAPSED = "authorization_lapsed"  # expired at the provider
+    AUTHORIZATION_CANCELED = "authorization_canceled"  # somebody canceled it at the provider
     VOID_STARTED = "void_started"
     VOIDED = "payment_voided"
     VOID_UNANSWERED = "void_unanswered"  # changes nothing: the void goes on
     VOID_OVERTAKEN_BY_CAPTURE = "void_overtaken_by_capture"  # somebody captured it at the provider
     VOID_REFUSED = "void_refused"  # the hold stands, and a person must look
+    PARTIALLY_REFUNDED = "payment_partially_refunded"
+    REFUNDED = "payment_refunded"
+    CAPTURE_STANDS = "capture_stands"  # every refund failed after all
+    PARTIAL_CAPTURE_STANDS = "partial_capture_stands"  # the same, of a payment that was captured in part
+
+
+#: Payments of which something may be given back, or was.
+REFUNDABLE = (
+    PaymentStatus.CAPTURED,
+    PaymentStatus.PARTIALLY_CAPTURED,
+    PaymentStatus.PARTIALLY_REFUNDED,
+    PaymentStatus.REFUNDED,
+)
 
 
 TRANSITIONS: Mapping[tuple[PaymentStatus, PaymentEvent], PaymentStatus] = {
@@ -44,13 +62,31 @@ TRANSITIONS: Mapping[tuple[PaymentStatus, PaymentEvent], PaymentStatus] = {
     (PaymentStatus.CAPTURING, PaymentEvent.CAPTURE_STARTED): PaymentStatus.CAPTURING,
     (PaymentStatus.CAPTURING, PaymentEvent.CAPTURE_UNANSWERED): PaymentStatus.CAPTURING,
     (PaymentStatus.CAPTURING, PaymentEvent.CAPTURED): PaymentStatus.CAPTURED,
+    (PaymentStatus.CAPTURING, PaymentEvent.CAPTURED_ELSEWHERE): PaymentStatus.CAPTURED,
+    (PaymentStatus.CAPTURING, PaymentEvent.CAPTURE_DECLINED): PaymentStatus.AUTHORIZED,
     (PaymentStatus.CAPTURING, PaymentEvent.CAPTURE_REFUSED): PaymentStatus.AUTHORIZED,
     (PaymentStatus.CAPTURING, PaymentEvent.AUTHORIZATION_LAPSED): PaymentStatus.VOIDED,
+    (PaymentStatus.CAPTURING, PaymentEvent.AUTHORIZATION_CANCELED): PaymentStatus.VOIDED,
+    (PaymentStatus.AUTHORIZED, PaymentEvent.CAPTURED_ELSEWHERE): PaymentStatus.CAPTURED,
+    (PaymentStatus.AUTHORIZED, PaymentEvent.AUTHORIZATION_LAPSED): PaymentStatus.VOIDED,
+    (PaymentStatus.AUTHORIZED, PaymentEvent.AUTHORIZATION_CANCELED): PaymentStatus.VOIDED,
     (PaymentStatus.AUTHORIZED, PaymentEvent.VOID_STARTED): PaymentStatus.VOIDING,
     (PaymentStatus.VOIDING, PaymentEvent.VOID_UNANSWERED): PaymentStatus.VOIDING,
     (PaymentStatus.VOIDING, PaymentEvent.VOIDED): PaymentStatus.VOIDED,
     (PaymentStatus.VOIDING, PaymentEvent.VOID_OVERTAKEN_BY_CAPTURE): PaymentStatus.CAPTURED,
     (PaymentStatus.VOIDING, PaymentEvent.VOID_REFUSED): PaymentStatus.AUTHORIZED,
+    (PaymentStatus.CAPTURED, PaymentEvent.PARTIALLY_REFUNDED): PaymentStatus.PARTIALLY_REFUNDED,
+    (PaymentStatus.CAPTURED, PaymentEvent.REFUNDED): PaymentStatus.REFUNDED,
+    (PaymentStatus.PARTIALLY_CAPTURED, PaymentEvent.PARTIALLY_REFUNDED): PaymentStatus.PARTIALLY_REFUNDED,
+    (PaymentStatus.PARTIALLY_CAPTURED, PaymentEvent.REFUNDED): PaymentStatus.REFUNDED,
+    (PaymentStatus.PARTIALLY_REFUNDED, PaymentEvent.PARTIALLY_REFUNDED): PaymentStatus.PARTIALLY_REFUNDED,
+    (PaymentStatus.PARTIALLY_REFUNDED, PaymentEvent.REFUNDED): PaymentStatus.REFUNDED,
+    # A refund that was completed can still fail.
+    (PaymentStatus.PARTIALLY_REFUNDED, PaymentEvent.CAPTURE_STANDS): PaymentStatus.CAPTURED,
+    (PaymentStatus.PARTIALLY_REFUNDED, PaymentEvent.PARTIAL_CAPTURE_STANDS): PaymentStatus.PARTIALLY_CAPTURED,
+    (PaymentStatus.REFUNDED, PaymentEvent.PARTIALLY_REFUNDED): PaymentStatus.PARTIALLY_REFUNDED,
+    (PaymentStatus.REFUNDED, PaymentEvent.CAPTURE_STANDS): PaymentStatus.CAPTURED,
+    (PaymentStatus.REFUNDED, PaymentEvent.PARTIAL_CAPTURE_STANDS): PaymentStatus.PARTIALLY_CAPTURED,
 }
 
 
@@ -79,6 +115,9 @@ CAPTURE_TRANSITIONS: Mapping[tuple[CaptureState, CaptureEvent], CaptureState] = 
     (CaptureState.ACTIVE, CaptureEvent.CAPTURED): CaptureState.DONE,
     (CaptureState.ACTIVE, CaptureEvent.REFUSED): CaptureState.FAILED,
     (CaptureState.WAITING, CaptureEvent.CANCELED): CaptureState.REMOVED,
+    # Found out at the provider, before we asked for anything.
+    (CaptureState.WAITING, CaptureEvent.CAPTURED): CaptureState.DONE,
+    (CaptureState.WAITING, CaptureEvent.REFUSED): CaptureState.FAILED,
 }
 
 

@@ -6,6 +6,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from pathlib import Path
@@ -17,7 +18,7 @@ from psycopg import errors, sql
 from sqlalchemy import TextClause
 
 import shared.store
-from shared.domain import emails, intents, orders, payments
+from shared.domain import emails, intents, orders, payments, refunds
 from shared.domain.transitions import moves
 from shared.store.migrate import upgrade
 from tests.shop import Shop, eventually
@@ -74,12 +75,19 @@ BESIDE: Mapping[str, Callable[[str], Row]] = {
         else {"canceled_at": None, "cancellation_source": None}
     ),
     "payments": lambda state: {
-        "voided": {"captured": 0, "released": 1000},
-        "captured": {"captured": 1000, "released": 0},
-        "partially_captured": {"captured": 400, "released": 600},
-    }.get(state, {"captured": 0, "released": 0}),
+        "voided": {"captured": 0, "released": 1000, "refunded": 0},
+        "captured": {"captured": 1000, "released": 0, "refunded": 0},
+        "partially_captured": {"captured": 400, "released": 600, "refunded": 0},
+        "partially_refunded": {"captured": 1000, "released": 0, "refunded": 600},
+        "refunded": {"captured": 1000, "released": 0, "refunded": 1000},
+    }.get(state, {"captured": 0, "released": 0, "refunded": 0}),
     "capture_jobs": lambda state: {},
     "voids": lambda state: {"settled_at": None if state == "requested" else "now"},
+    "refunds": lambda state: {
+        "settled_at": "now" if state in ("completed", "failed") else None,
+        "provider_id": "re_1" if state == "completed" else None,
+        "last_error": "declined" if state == "failed" else None,
+    },
     "intents": lambda state: UNANSWERED if state in intents.RUNNING else ANSWERED,
     "emails": lambda state: {"sent_at": "now" if state == "sent" else None},
 }
@@ -126,6 +134,15 @@ def a_void(db: psycopg.Connection, state: str = "requested", void_id: str = "voi
     insert(db, "voids", **row, **BESIDE["voids"](state))
 
 
+def a_refund(db: psycopg.Connection, state: str = "initiated", **more: Any) -> None:
+    row = {"id": "rfd_1", "order_id": "ord_1", "payment_id": "pay_1", "amount": 600, "source": "refund", "actor": "a"}
+    insert(db, "refunds", **row | {"state": state} | BESIDE["refunds"](state) | more)
+
+
+def a_captured_payment(db: psycopg.Connection) -> None:
+    a_payment(db, "captured")
+
+
 def an_intent(db: psycopg.Connection, state: str = "accepted", **more: Any) -> None:
     row = {
         "id": "int_1",
@@ -159,6 +176,13 @@ GUARDED: Mapping[str, tuple[Mapping[Any, Any], Any, str, str, tuple[Callable[...
         (an_order, a_payment, a_job),
     ),
     "voids": (payments.VOID_TRANSITIONS, payments.VoidState, "state", "void_1", (an_order, a_payment, a_void)),
+    "refunds": (
+        refunds.TRANSITIONS,
+        refunds.RefundState,
+        "state",
+        "rfd_1",
+        (an_order, a_captured_payment, a_refund),
+    ),
     "intents": (intents.TRANSITIONS, intents.IntentState, "state", "int_1", (an_intent,)),
     "emails": (emails.TRANSITIONS, emails.EmailState, "state", "mail_1", (an_order, an_email)),
 }
@@ -312,6 +336,163 @@ def test_a_void_that_ended_without_effect_leaves_room_for_another(db: psycopg.Co
     a_payment(db)
     a_void(db, first)
     a_void(db, void_id="void_2")
+
+
+# Refunds.
+
+
+def sums(db: psycopg.Connection) -> tuple[Any, ...]:
+    """The payment's status, what is promised of it, and what is back."""
+    found = db.execute("SELECT status, refunding, refunded FROM payments WHERE id = 'pay_1'").fetchone()
+    assert found
+    return found
+
+
+def test_a_payment_follows_its_refunds(db: psycopg.Connection) -> None:
+    an_order(db)
+    a_payment(db, "captured")
+    a_refund(db, amount=600)
+    assert sums(db) == ("captured", 600, 0)
+    update(db, "refunds", "rfd_1", state="processing")
+    assert sums(db) == ("captured", 600, 0)
+    update(db, "refunds", "rfd_1", state="completed", **BESIDE["refunds"]("completed"))
+    assert sums(db) == ("partially_refunded", 0, 600)
+    a_refund(db, "completed", id="rfd_2", amount=400, provider_id="re_2")
+    assert sums(db) == ("refunded", 0, 1000)
+    update(db, "refunds", "rfd_1", state="failed", **BESIDE["refunds"]("failed"))
+    assert sums(db) == ("partially_refunded", 0, 400)
+    update(db, "refunds", "rfd_2", state="failed", **BESIDE["refunds"]("failed"))
+    assert sums(db) == ("captured", 0, 0)
+    update(db, "refunds", "rfd_2", state="initiated", **BESIDE["refunds"]("initiated"))
+    assert sums(db) == ("captured", 400, 0)
+
+
+def test_a_payment_that_was_captured_in_part_is_that_again_when_its_refund_fails(db: psycopg.Connection) -> None:
+    an_order(db)
+    a_payment(db, "partially_captured")
+    a_refund(db, "completed", amount=400)
+    assert sums(db) == ("refunded", 0, 400)
+    update(db, "refunds", "rfd_1", state="failed", **BESIDE["refunds"]("failed"))
+    assert sums(db) == ("partially_captured", 0, 0)
+
+
+@pytest.mark.parametrize("first", ["initiated", "processing", "completed"])
+@pytest.mark.parametrize("second", ["initiated", "processing", "completed"])
+def test_no_more_is_promised_and_given_back_than_was_captured(db: psycopg.Connection, first: str, second: str) -> None:
+    an_order(db)
+    a_payment(db, "captured")
+    a_refund(db, first, amount=600, provider_id="re_1")
+    with pytest.raises(errors.CheckViolation):
+        a_refund(db, second, id="rfd_2", amount=401, provider_id="re_2")
+
+
+def test_a_refund_that_failed_gives_its_share_back_and_takes_it_again_when_it_is_retried(
+    db: psycopg.Connection,
+) -> None:
+    an_order(db)
+    a_payment(db, "captured")
+    a_refund(db, "failed", amount=600)
+    a_refund(db, id="rfd_2", amount=600)
+    with pytest.raises(errors.CheckViolation):
+        update(db, "refunds", "rfd_1", state="initiated", **BESIDE["refunds"]("initiated"))
+
+
+@pytest.mark.parametrize("status", ["unpaid", "authorized", "capturing", "voiding", "voided"])
+def test_nothing_is_refunded_that_was_not_captured(db: psycopg.Connection, status: str) -> None:
+    an_order(db)
+    a_payment(db, status)
+    with pytest.raises(errors.CheckViolation):
+        a_refund(db, amount=1)
+
+
+@pytest.mark.parametrize("amount", [0, -1])
+def test_a_refund_is_of_something(db: psycopg.Connection, amount: int) -> None:
+    an_order(db)
+    a_payment(db, "captured")
+    with pytest.raises(errors.CheckViolation):
+        a_refund(db, amount=amount)
+
+
+@pytest.mark.parametrize("change", [{"amount": 599}, {"generation": 4}, {"generation": 1}])
+def test_a_refund_is_for_one_amount_and_its_keys_are_used_in_turn(db: psycopg.Connection, change: Row) -> None:
+    an_order(db)
+    a_payment(db, "captured")
+    a_refund(db, "processing")
+    update(db, "refunds", "rfd_1", generation=2)
+    with pytest.raises(errors.CheckViolation):
+        update(db, "refunds", "rfd_1", **change)
+
+
+def test_a_refund_is_never_forgotten(db: psycopg.Connection) -> None:
+    an_order(db)
+    a_payment(db, "captured")
+    a_refund(db)
+    with pytest.raises(errors.CheckViolation):
+        db.execute("DELETE FROM refunds")
+
+
+def test_two_refunds_of_60_on_100_started_at_once_never_both_stand(migrated: str) -> None:
+    """Nobody holds the order's lock here: it is the payment's row that the two meet at."""
+    with psycopg.connect(migrated) as first, psycopg.connect(migrated) as second:
+        an_order(first)
+        a_payment(first, "captured")
+        first.commit()
+        try:
+            a_refund(first, amount=600)
+            meeting = threading.Thread(target=refused_in_the_end, args=(second,))
+            meeting.start()
+            eventually(lambda: waits_for(first, second))
+            first.commit()
+            meeting.join()
+            assert sums(first) == ("captured", 600, 0)
+        finally:
+            first.rollback()
+            first.execute("SET session_replication_role = replica")  # the one way to take a refund off the records
+            for table in ("refunds", "payments", "orders"):
+                first.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
+            first.commit()
+
+
+def refused_in_the_end(db: psycopg.Connection) -> None:
+    with pytest.raises(errors.CheckViolation):
+        a_refund(db, id="rfd_2", amount=600)
+    db.rollback()
+
+
+def waits_for(first: psycopg.Connection, second: psycopg.Connection) -> bool:
+    """Whether the second session waits for the first."""
+    blocked = first.execute("SELECT pg_blocking_pids(%s)", (second.info.backend_pid,)).fetchone()
+    return blocked == ([first.info.backend_pid],)
+
+
+@pytest.mark.parametrize("status", ["captured", "partially_captured", "partially_refunded"])
+def test_an_order_that_was_paid_for_is_canceled_with_a_refund_of_the_rest_or_knowingly_without(
+    db: psycopg.Connection, status: str
+) -> None:
+    an_order(db, "captured")
+    a_payment(db, status)
+    canceled = BESIDE["orders"]("canceled") | {"status": "canceled"}
+    with pytest.raises(errors.CheckViolation, match="is captured"), db.transaction():
+        update(db, "orders", "ord_1", **canceled)
+    db.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    with pytest.raises(errors.CheckViolation, match="without its refund"), db.transaction():
+        update(db, "orders", "ord_1", **canceled, cancellation_refund="full")
+    update(db, "orders", "ord_1", **canceled, cancellation_refund="skipped")
+
+
+def test_an_order_that_was_paid_for_is_canceled_together_with_its_refund(db: psycopg.Connection) -> None:
+    an_order(db, "captured")
+    a_payment(db, "captured")
+    update(db, "orders", "ord_1", status="canceled", **BESIDE["orders"]("canceled"), cancellation_refund="full")
+    a_refund(db, amount=1000)
+    db.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def test_an_order_whose_money_is_being_taken_is_not_canceled_by_anybody(db: psycopg.Connection) -> None:
+    an_order(db)
+    a_payment(db, "capturing")
+    with pytest.raises(errors.CheckViolation, match="is captured"):
+        update(db, "orders", "ord_1", status="canceled", **BESIDE["orders"]("canceled"), cancellation_refund="skipped")
 
 
 # Goods.
@@ -479,6 +660,8 @@ FILL = """
     INSERT INTO capture_jobs (id, order_id, payment_id, due_at)
         SELECT 'cap_' || id, order_id, id, now() FROM payments;
     INSERT INTO voids (id, order_id, payment_id) SELECT 'void_' || id, order_id, id FROM payments;
+    INSERT INTO refunds (id, order_id, payment_id, amount, source, actor, state, last_error, settled_at)
+        SELECT 'rfd_' || id, order_id, id, 1, 's', 'a', 'failed', 'e', now() FROM payments;
     INSERT INTO intents (id, operation, subject, actor, idempotency_key, fingerprint, payload)
         SELECT 'int_' || id, 'cancel_order', id, 'a', nullif(length(id) % 2, 0), '', '{{}}' FROM orders;
     INSERT INTO outbox SELECT id, 'void.payment', now() + interval '1 hour' FROM voids;

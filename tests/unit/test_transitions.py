@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain import emails, intents, orders, payments
+from shared.domain import emails, intents, orders, payments, refunds
 from shared.domain.transitions import IllegalTransition, advance, moves
 
 #: Each table as sentences "state + event = state"; whatever is not said here is illegal.
@@ -19,6 +19,7 @@ TABLES: list[tuple[Mapping[Any, Any], type[StrEnum], type[StrEnum], str]] = [
         """
         pending + order_canceled = canceled
         pending + order_captured = captured
+        captured + order_canceled = canceled
         """,
     ),
     (
@@ -30,13 +31,30 @@ TABLES: list[tuple[Mapping[Any, Any], type[StrEnum], type[StrEnum], str]] = [
         capturing + capture_started = capturing
         capturing + capture_unanswered = capturing
         capturing + payment_captured = captured
+        capturing + payment_captured_elsewhere = captured
+        capturing + capture_declined = authorized
         capturing + capture_refused = authorized
         capturing + authorization_lapsed = voided
+        capturing + authorization_canceled = voided
+        authorized + payment_captured_elsewhere = captured
+        authorized + authorization_lapsed = voided
+        authorized + authorization_canceled = voided
         authorized + void_started = voiding
         voiding + void_unanswered = voiding
         voiding + payment_voided = voided
         voiding + void_overtaken_by_capture = captured
         voiding + void_refused = authorized
+        captured + payment_partially_refunded = partially_refunded
+        captured + payment_refunded = refunded
+        partially_captured + payment_partially_refunded = partially_refunded
+        partially_captured + payment_refunded = refunded
+        partially_refunded + payment_partially_refunded = partially_refunded
+        partially_refunded + payment_refunded = refunded
+        partially_refunded + capture_stands = captured
+        partially_refunded + partial_capture_stands = partially_captured
+        refunded + payment_partially_refunded = partially_refunded
+        refunded + capture_stands = captured
+        refunded + partial_capture_stands = partially_captured
         """,
     ),
     (
@@ -49,6 +67,23 @@ TABLES: list[tuple[Mapping[Any, Any], type[StrEnum], type[StrEnum], str]] = [
         active + captured = done
         active + refused = failed
         waiting + canceled = removed
+        waiting + captured = done
+        waiting + refused = failed
+        """,
+    ),
+    (
+        refunds.TRANSITIONS,
+        refunds.RefundState,
+        refunds.RefundEvent,
+        """
+        initiated + refund_started = processing
+        processing + refund_started = processing
+        processing + refund_unanswered = processing
+        processing + refund_pending = processing
+        processing + refund_completed = completed
+        processing + refund_failed = failed
+        completed + refund_failed = failed
+        failed + refund_retried = initiated
         """,
     ),
     (
@@ -86,6 +121,8 @@ TABLES: list[tuple[Mapping[Any, Any], type[StrEnum], type[StrEnum], str]] = [
         working + settled = done
         working + refused = refused
         working + parked = parked
+        parked + retried = accepted
+        parked + resumed = working
         """,
     ),
 ]
@@ -122,12 +159,13 @@ def test_a_table_holds_nothing_but_its_own_states_and_events(
 @pytest.mark.parametrize(
     ("table", "finals"),
     [
-        (orders.TRANSITIONS, {"captured", "canceled"}),
-        (payments.TRANSITIONS, {"captured", "voided"}),
+        (orders.TRANSITIONS, {"canceled"}),
+        (payments.TRANSITIONS, {"voided"}),
         (payments.CAPTURE_TRANSITIONS, {"done", "removed", "failed"}),
         (payments.VOID_TRANSITIONS, {"released", "overtaken", "refused"}),
         (emails.TRANSITIONS, {"sent", "refused"}),
-        (intents.TRANSITIONS, {"done", "refused", "parked"}),
+        (refunds.TRANSITIONS, set()),
+        (intents.TRANSITIONS, {"done", "refused"}),
     ],
 )
 def test_what_has_ended_stays_ended(table: Mapping[Any, Any], finals: set[str]) -> None:
@@ -141,7 +179,9 @@ def test_money_that_was_voided_is_never_captured_and_the_other_way_round() -> No
         status: {end for start, end in moves(payments.TRANSITIONS) if start == status}
         for status in payments.PaymentStatus
     }
-    assert after[payments.PaymentStatus.VOIDED] == after[payments.PaymentStatus.CAPTURED] == set()
+    assert after[payments.PaymentStatus.VOIDED] == set()
+    for status in payments.REFUNDABLE:
+        assert after[status] <= set(payments.REFUNDABLE)
 
 
 def test_moves_are_the_changes_of_state_and_leave_out_what_stays() -> None:
@@ -150,4 +190,21 @@ def test_moves_are_the_changes_of_state_and_leave_out_what_stays() -> None:
         ("active", "done"),
         ("active", "failed"),
         ("waiting", "removed"),
+        ("waiting", "done"),
+        ("waiting", "failed"),
     }
+
+
+@pytest.mark.parametrize(
+    ("captured", "refunded", "after"),
+    [
+        (1000, 0, "capture_stands"),
+        (400, 0, "partial_capture_stands"),
+        (1000, 1, "payment_partially_refunded"),
+        (400, 399, "payment_partially_refunded"),
+        (1000, 1000, "payment_refunded"),
+        (400, 400, "payment_refunded"),
+    ],
+)
+def test_a_payment_stands_as_the_sum_of_its_refunds_says(captured: int, refunded: int, after: str) -> None:
+    assert refunds.payment_event(1000, captured, refunded) == after
