@@ -8,9 +8,9 @@ from gateway import errors, openapi
 from gateway.auth import Authenticator
 from gateway.intake import Intake
 from gateway.metrics import Measure
-from gateway.resources.intents import Intent
+from gateway.resources.intents import Intent, Retry
 from gateway.resources.operations import Health, Metrics, OpenApi, Readiness
-from gateway.resources.orders import Cancellation, Order, Registrations
+from gateway.resources.orders import Cancellation, OperatorCancellation, OperatorRefund, Order, Registrations
 from gateway.resources.stock import Stock
 from gateway.waiting import Doorbell
 from shared.broker import Publisher
@@ -29,6 +29,9 @@ def create_app(
     app.add_route("/orders", Registrations(settings, auth, intake))
     app.add_route("/orders/{order_id}", Order(auth, database))
     app.add_route("/store/orders/{order_id}/cancel", Cancellation(settings, auth, intake))
+    app.add_route("/api/admin/orders/{order_id}/cancel", OperatorCancellation(settings, auth, intake))
+    app.add_route("/api/admin/orders/{order_id}/refund", OperatorRefund(settings, auth, intake))
+    app.add_route("/api/admin/intents/{intent_id}/retry", Retry(settings, auth, intake))
     app.add_route("/stock/{sku}", Stock(settings, auth, database, intake))
     app.add_route("/intents/{intent_id}", Intent(settings, auth, database))
     app.add_route("/healthz", Health())

@@ -1,8 +1,11 @@
 """One renderer for everything that goes wrong: RFC 9457 problem documents."""
 
+import math
+from datetime import UTC, datetime
 from typing import Any
 
 import falcon
+import msgspec
 import structlog
 
 from shared.db import Locked
@@ -11,6 +14,7 @@ from shared.errors import (
     MethodNotAllowed,
     NotFound,
     Problem,
+    RefundCooldown,
     TooLarge,
     Unauthorized,
     Unavailable,
@@ -45,6 +49,13 @@ def render(response: falcon.Response, status: int, body: str) -> None:
     response.status = status
     response.content_type = falcon.MEDIA_JSON if status < 400 else PROBLEM_JSON
     response.text = body
+    if status == RefundCooldown.http_status:
+        response.set_header("Retry-After", str(_seconds_until(msgspec.json.decode(body)["retry_at"])))
+
+
+def _seconds_until(moment: str) -> int:
+    """The wait that is left, also when a stored answer is given again."""
+    return max(math.ceil((datetime.fromisoformat(moment) - datetime.now(UTC)).total_seconds()), 0)
 
 
 def _problem(_: falcon.Request, response: falcon.Response, problem: Problem, __: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from shared.requests import ID, ID_LENGTH, Nothing, Registration, StockLevel
+from shared.requests import ID, ID_LENGTH, Nothing, OrderCancellation, Refund, Registration, Retry, StockLevel
 
 #: Refusals that every route with a body may answer.
 BODY_REFUSALS = (400, 413, 415, 422)
@@ -23,7 +23,9 @@ TITLES: Mapping[int, str] = {
     413: "The body is too large",
     415: "The body must be application/json",
     422: "The request is not what this route takes",
+    429: "A refund has just failed; try again when Retry-After is over",
     500: "The request could not be carried out; a person looks at it",
+    502: "The payment provider did not accept it",
     503: "The service cannot take requests right now",
 }
 
@@ -77,6 +79,35 @@ ROUTES = (
         answer="Canceled",
     ),
     Route(
+        "post",
+        "/api/admin/orders/{order_id}/cancel",
+        "Take an order back at any time, and give its money back",
+        (200, 202, 401, 403, 404, 409, 503, *BODY_REFUSALS),
+        ("bearer",),
+        OrderCancellation,
+        body_required=False,
+        answer="CanceledByOperator",
+    ),
+    Route(
+        "post",
+        "/api/admin/orders/{order_id}/refund",
+        "Give captured money back, all of it or a part; what is only held is released",
+        (200, 202, 401, 403, 404, 409, 429, 502, 503, *BODY_REFUSALS),
+        ("bearer",),
+        Refund,
+        body_required=False,
+        answer="Refunded",
+    ),
+    Route(
+        "post",
+        "/api/admin/intents/{intent_id}/retry",
+        "Put back to work what is parked of an intent; a void, a refund or a capture job may be named instead",
+        (200, 202, 401, 403, 404, 409, 503, *BODY_REFUSALS),
+        ("bearer",),
+        Retry,
+        answer="Retried",
+    ),
+    Route(
         "put",
         "/stock/{sku}",
         "Set the units of a SKU that can be sold",
@@ -110,6 +141,14 @@ def _object(required: Mapping[str, Any], **optional: Any) -> dict[str, Any]:
     return {"type": "object", "properties": {**required, **optional}, "required": list(required)}
 
 
+#: A refund, or a void in its stead, in operators' answers.
+_REFUND = {
+    "refundId": {"type": "string"},
+    "amount": {"type": "number", "description": "major units, with all the places of the currency"},
+    "status": {"enum": ["initiated", "processing", "completed", "failed"]},
+}
+
+
 ANSWERS: Mapping[str, Any] = {
     "Anything": {"type": "object"},
     "Text": {"type": "string"},
@@ -141,6 +180,49 @@ ANSWERS: Mapping[str, Any] = {
         },
         warning={"type": "string"},
     ),
+    "CanceledByOperator": _object(
+        {
+            "success": {"const": True},
+            "message": {"type": "string"},
+            "data": _object(
+                {
+                    "order": {"type": "object"},
+                    "refundProcessed": {"type": "boolean"},
+                    "refundDetails": {"anyOf": [_object(_REFUND), {"type": "null"}]},
+                }
+            ),
+        }
+    ),
+    "Refunded": _object(
+        {
+            "success": {"const": True},
+            "message": {"type": "string"},
+            "data": _object(
+                {
+                    "order": {"type": "object"},
+                    "refund": _object(
+                        _REFUND
+                        | {
+                            "refundId": {"type": ["string", "null"]},
+                            "status": {"enum": ["none", "initiated", "processing", "completed"]},
+                            "isCOD": {"type": "boolean"},
+                            "notPaid": {"type": "boolean"},
+                            "alreadyRefunded": {"type": "boolean"},
+                        }
+                    ),
+                }
+            ),
+        }
+    ),
+    "Retried": _object(
+        {
+            "id": {"type": "string"},
+            "retried": {
+                "type": "array",
+                "items": _object({"task": {"type": "string"}, "id": {"type": "string"}}),
+            },
+        }
+    ),
     "Stock": _object({"sku": {"type": "string"}, "quantity": {"type": "integer"}}),
     "Intent": _object(
         {
@@ -159,8 +241,30 @@ ANSWERS: Mapping[str, Any] = {
             "status": {"enum": ["pending", "captured", "canceled"]},
             "currency": {"type": "string"},
             "total": _MONEY,
-            "payment": {"type": "object"},
-            "refunds": {"type": "array"},
+            "edit_status": {"enum": ["open", "locked_for_capture"]},
+            "payment": _object(
+                {
+                    "provider": {"type": "string"},
+                    "reference": {"type": ["string", "null"]},
+                    "status": {"type": "string"},
+                    "authorized": _MONEY,
+                    "captured": _MONEY,
+                    "released": _MONEY,
+                    "refunding": _MONEY,
+                    "refunded": _MONEY,
+                }
+            ),
+            "refunds": {
+                "type": "array",
+                "items": _object(
+                    {
+                        "refund_id": {"type": "string"},
+                        "amount": _MONEY,
+                        "status": {"enum": ["initiated", "processing", "completed", "failed"]},
+                        "attempts": {"type": "integer"},
+                    }
+                ),
+            },
             "shipment": {"type": ["object", "null"]},
             "lines": {"type": "array"},
             "timeline": {"type": "array"},

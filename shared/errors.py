@@ -115,6 +115,48 @@ class PartialCapture(Problem):
     code, http_status = "partial_capture", 422
 
 
+class NotCaptured(Problem):
+    """Nothing is captured yet: only the whole hold can be released."""
+
+    code, http_status = "not_captured", 409
+
+
+class RefundTooLarge(Problem):
+    """The refund is above what is left of the captured amount."""
+
+    code, http_status = "refund_too_large", 422
+
+
+class RefundCooldown(Problem):
+    """A refund of this order has just failed; try again later."""
+
+    code, http_status = "refund_cooldown", 429
+
+
+class RefundFailed(Problem):
+    """The payment provider did not accept the refund."""
+
+    code, http_status = "refund_failed", 502
+
+
+class VoidFailed(Problem):
+    """The payment provider did not release the hold."""
+
+    code, http_status = "void_failed", 502
+
+
+class NotParked(Problem):
+    """Nothing of this request is parked."""
+
+    code, http_status = "not_parked", 409
+
+
+class KeyRequired(Problem):
+    """A refund of a part needs an Idempotency-Key: repeated without one, it would be another refund."""
+
+    code, http_status = "idempotency_key_required", 400
+
+
 class OrderConflict(Problem):
     """Another order is registered under this id."""
 

@@ -43,3 +43,24 @@ def text(amount: int, currency: str) -> str:
     """Return minor units for people to read, e.g. `1,234.50 USD` or `1,500 JPY`."""
     places = decimals(currency)
     return f"{Decimal(amount).scaleb(-places):,.{places}f} {currency}"
+
+
+def major(amount: int, currency: str) -> Decimal:
+    """Return minor units as a decimal number of the currency, with all its places, e.g. 1500.00."""
+    return Decimal(amount).scaleb(-decimals(currency))
+
+
+def plain(amount: int, currency: str) -> str:
+    """Return minor units as a decimal number for machines to read, e.g. `1500.00`."""
+    return f"{major(amount, currency):f}"
+
+
+def minor(amount: Decimal, currency: str) -> int:
+    """Return a decimal number of the currency in minor units.
+
+    Raises `ValueError` when it has more places than the currency.
+    """
+    exponent = amount.as_tuple().exponent
+    if not isinstance(exponent, int) or -exponent > decimals(currency):
+        raise ValueError(f"{currency} has {decimals(currency)} decimal places")
+    return int(amount.scaleb(decimals(currency)))

@@ -11,6 +11,7 @@ class Queue(StrEnum):
     CANCEL = "cancel"
     CAPTURE = "capture"
     VOID = "void"
+    REFUND = "refund"
     EMAIL = "email"
     HOUSEKEEPING = "housekeeping"
 
@@ -21,18 +22,26 @@ class Task(StrEnum):
     REGISTER_ORDER = "register.order"  # an intent's id
     SET_STOCK = "register.stock"  # an intent's id
     CANCEL_ORDER = "cancel.order"  # an intent's id
+    CANCEL_ORDER_BY_OPERATOR = "cancel.by_operator"  # an intent's id
     CAPTURE_PAYMENT = "capture.payment"  # a capture job's id
     VOID_PAYMENT = "void.payment"  # a void's id
+    REFUND_ORDER = "refund.order"  # an intent's id
+    REFUND_PAYMENT = "refund.payment"  # a refund's id
     SEND_EMAIL = "email.send"  # an e-mail's id
     SWEEP_OUTBOX = "housekeeping.sweep_outbox"  # beat's; no id
+    RETRY_INTENT = "housekeeping.retry_intent"  # an intent's id, which asks for another one's retry
 
 
 QUEUE_OF: Mapping[Task, Queue] = {
     Task.REGISTER_ORDER: Queue.REGISTER,
     Task.SET_STOCK: Queue.REGISTER,
     Task.CANCEL_ORDER: Queue.CANCEL,
+    Task.CANCEL_ORDER_BY_OPERATOR: Queue.CANCEL,
     Task.CAPTURE_PAYMENT: Queue.CAPTURE,
     Task.VOID_PAYMENT: Queue.VOID,
+    Task.REFUND_ORDER: Queue.REFUND,
+    Task.REFUND_PAYMENT: Queue.REFUND,
     Task.SEND_EMAIL: Queue.EMAIL,
     Task.SWEEP_OUTBOX: Queue.HOUSEKEEPING,
+    Task.RETRY_INTENT: Queue.HOUSEKEEPING,
 }

@@ -4,6 +4,7 @@ Unknown members are refused, so that a misspelt one is not silently ignored.
 """
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
@@ -113,6 +114,57 @@ class StockLevel(Struct, frozen=True, forbid_unknown_fields=True):
     """`PUT /stock/{sku}`: the units that can be sold, not counting those of registered orders."""
 
     quantity: Annotated[int, Meta(ge=0, le=1_000_000_000)]
+
+
+#: A decimal number in major units, as a JSON number or string; read as it is written, so that no float touches it.
+Major = Annotated[
+    Decimal,
+    Meta(
+        description="major units, 1500.00; no more places than the currency has",
+        extra_json_schema={
+            "type": ["number", "string"],
+            "format": "decimal",
+            "exclusiveMinimum": 0,
+            "maximum": 999_999_999,
+            "pattern": r"^[1-9][0-9]{0,8}(\.[0-9]{1,2})?" + END,
+        },
+    ),
+]
+
+#: Digits before and after the point, of any amount in any currency.
+MAJOR_DIGITS, MINOR_DIGITS = 12, 3
+
+
+class OrderCancellation(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """`POST /api/admin/orders/{id}/cancel`: an operator takes an order back, and gives its money back."""
+
+    reason: Text | None = None
+    skip_refund: bool = False
+
+
+class Refund(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """`POST /api/admin/orders/{id}/refund`: an operator gives money back; all of it, when no amount is named."""
+
+    amount: Major | None = None
+    reason: Text | None = None
+    deduct_shipping: bool = False
+
+    def __post_init__(self) -> None:
+        if self.amount is None:
+            return
+        exponent = self.amount.as_tuple().exponent
+        if not isinstance(exponent, int) or self.amount <= 0:
+            raise ValueError("amount must be a number above zero")
+        if self.amount.adjusted() >= MAJOR_DIGITS or -exponent > MINOR_DIGITS:
+            raise ValueError("amount has more digits than any currency needs")
+        if self.deduct_shipping:
+            raise ValueError("amount and deductShipping exclude each other")
+
+
+class Retry(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /api/admin/intents/{id}/retry`: an operator puts back to work what is parked."""
+
+    reason: Text
 
 
 class Nothing(Struct, frozen=True, forbid_unknown_fields=True):

@@ -40,6 +40,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: Shorter than the gateway's wait, so that a void that gets no answer is still reported to the shopper.
     provider_read_timeout: Positive = 8.0
 
+    #: How long an idempotency key surely means the same operation to the provider; after that, what became of it is
+    #: read back.  Stripe forgets a key after 24 hours at the earliest.
+    provider_key_lifetime: Positive = 72000.0
+
     smtp_host: str = "127.0.0.1"
     smtp_port: int = 25
     smtp_start_tls: bool = True
@@ -54,6 +58,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     grace_period: Positive = 3600.0
     #: How long the shopper's token outlives the grace period, so that a late cancel is told why.
     modification_token_leeway: Positive = 86400.0
+
+    #: A capture begins this long before its authorization lapses, at the latest: time enough for a person to step in.
+    capture_margin: Positive = 3600.0
+    #: The least time between a refund that failed and the next attempt.
+    refund_cooldown: Positive = 3600.0
 
     #: How long the gateway waits for an outcome before it answers 202.
     wait: Positive = 10.0

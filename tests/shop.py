@@ -119,6 +119,12 @@ class Shop:
         placed_at = datetime.now(UTC) - timedelta(seconds=self.settings.grace_period + 1)
         return self.buy(placed_at=placed_at.isoformat(), **changes)
 
+    def buy_captured(self, amount: int = 3800, **changes: Any) -> Purchase:
+        """Buy what is captured at once; its history begins with the capture of the mesh itself."""
+        purchase = self.buy_overdue(amount=amount, **changes)
+        eventually(lambda: self.view(purchase.order_id)["status"] == "captured")
+        return purchase
+
     def hurry(self, purchase: Purchase) -> str:
         """Make an order's capture due now, with its grace period still open; returns the capture job.
 
@@ -160,6 +166,23 @@ class Shop:
             f"/store/orders/{purchase.order_id}/cancel",
             headers={"x-modification-token": purchase.token, **headers},
         )
+
+    # What operators do
+
+    def cancel_by_operator(self, order_id: str, headers: dict[str, str] | None = None, **body: Any) -> httpx.Response:
+        """Take an order back as an operator."""
+        headers = self.bearer("admin", "op_1") | (headers or {})
+        return self.http.post(f"/api/admin/orders/{order_id}/cancel", json=body, headers=headers)
+
+    def refund(self, order_id: str, key: str | None = None, **body: Any) -> httpx.Response:
+        """Give an order's money back as an operator."""
+        headers = self.bearer("admin", "op_1") | ({"Idempotency-Key": key} if key else {})
+        return self.http.post(f"/api/admin/orders/{order_id}/refund", json=body, headers=headers)
+
+    def retry(self, parked_id: str, reason: str = "looked into it") -> httpx.Response:
+        """Put back to work what is parked, as an operator."""
+        headers = self.bearer("admin", "op_1")
+        return self.http.post(f"/api/admin/intents/{parked_id}/retry", json={"reason": reason}, headers=headers)
 
     # What everybody sees
 
@@ -249,6 +272,11 @@ class Shop:
         latency = {"operation": operation, "milliseconds": milliseconds}
         answer = self.outside.post(f"{self.urls['stripe']}/_sandbox/latency", json=latency)
         assert answer.status_code < 300, answer.text
+
+    def decide(self, outcome: str, provider_id: str) -> None:
+        """Let a refund that the provider has taken in `succeed` or `fail`, also after it had succeeded."""
+        answer = self.outside.post(f"{self.urls['stripe']}/_sandbox/{outcome}/{provider_id}")
+        assert answer.status_code == 200, answer.text
 
     def behave(self) -> None:
         """Make the outside world behave again."""

@@ -1,17 +1,21 @@
 """Bodies of answers that more than one queue gives."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
+from shared import money
 from shared.domain.cancel import PaymentAction
 from shared.domain.orders import OrderStatus
 from shared.domain.payments import VoidState
+from shared.domain.refunds import RefundState
 
 #: The internal warning of a cancel whose money is not free yet, by how its void stands.
 WARNING: Mapping[VoidState | None, str] = {
     VoidState.REQUESTED: "The order is canceled, but the hold on the card could not be released yet. We keep trying.",
-    VoidState.OVERTAKEN: "The order is canceled, but its payment had been captured before. A person must refund it.",
+    VoidState.OVERTAKEN: "The order is canceled, but its payment had been captured before. It is to be refunded.",
     VoidState.REFUSED: "The order is canceled, but the hold on the card was not released. A person must look at it.",
 }
 
@@ -31,3 +35,64 @@ def canceled(order_id: str, void: VoidState | None) -> str:
     if void in WARNING:
         body["warning"] = WARNING[void]
     return msgspec.json.encode(body).decode()
+
+
+#: Amounts are decimal numbers in operators' answers, with all the places of their currency.
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBack:
+    """A refund, or a void in its stead, as an answer tells of it; `amount` in minor units of `currency`."""
+
+    id: str
+    amount: int
+    currency: str
+    status: RefundState
+    is_void: bool = False
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The members that the client contract names."""
+        return {"refundId": self.id, "amount": money.major(self.amount, self.currency), "status": self.status}
+
+
+def refunded(
+    order: dict[str, Any],
+    given: GivenBack | None,
+    *,
+    is_cod: bool = False,
+    not_paid: bool = False,
+    already_refunded: bool = False,
+) -> str:
+    """Return the body of a refund's 200; without `given` there was nothing to give back."""
+    nothing = {"refundId": None, "amount": money.major(0, order["currency"]), "status": "none"}
+    flags = {"isCOD": is_cod, "notPaid": not_paid, "alreadyRefunded": already_refunded}
+    body = {
+        "success": True,
+        "message": next((words for flag, words in NO_REFUND.items() if flags[flag]), "Refund processed successfully"),
+        "data": {"order": order, "refund": (given.details if given else nothing) | flags},
+    }
+    return _encoder.encode(body).decode()
+
+
+#: Why nothing was refunded.
+NO_REFUND: Mapping[str, str] = {
+    "isCOD": "Cash on delivery: there is nothing to refund",
+    "notPaid": "Nothing was paid: there is nothing to refund",
+    "alreadyRefunded": "The order was refunded before",
+}
+
+
+def canceled_by_operator(order: dict[str, Any], given: GivenBack | None) -> str:
+    """Return the body of an operator's cancel; without `given` nothing is given back."""
+    body = {
+        "success": True,
+        "message": "Order cancelled successfully",
+        "data": {
+            "order": order,
+            "refundProcessed": given is not None and given.status is not RefundState.FAILED,
+            "refundDetails": given.details if given else None,
+        },
+    }
+    return _encoder.encode(body).decode()

@@ -16,8 +16,11 @@ app.conf.update(
     include=[
         "workers.register",
         "workers.cancel",
+        "workers.cancel_by_operator",
         "workers.capture",
         "workers.void",
+        "workers.refund_order",
+        "workers.refund",
         "workers.email",
         "workers.housekeeping",
     ],

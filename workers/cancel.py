@@ -99,7 +99,7 @@ def notice(held: HeldOrder) -> NewEmail:
 
 def record(work: Work, held: HeldOrder, restocked: dict[str, int]) -> None:
     """Write down that the order was taken back, and which goods returned to stock."""
-    data = {"from": OrderStatus.PENDING, "to": OrderStatus.CANCELED, "restocked": restocked}
+    data = {"from": held.order.status, "to": OrderStatus.CANCELED, "restocked": restocked}
     work.record(Entry(held.id, OrderEvent.CANCELED, Queue.CANCEL, held.actor, data))
 
 

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 
 from shared.domain.orders import OrderEvent, OrderStatus
 from shared.domain.payments import CaptureState, PaymentEvent
-from shared.providers.ports import Captured, HoldStatus, InProgress, PaymentProvider, Refused, Unknown
+from shared.providers.ports import (
+    Authorization,
+    Captured,
+    Declined,
+    HoldStatus,
+    InProgress,
+    PaymentProvider,
+    Refused,
+    Unknown,
+)
 from shared.queues import Queue, Task
 from shared.store import alerts, orders, payments
 from shared.store.alerts import Severity
@@ -18,21 +27,21 @@ from shared.store.payments import Capture
 from shared.store.timeline import Entry
 from workers.app import app
 from workers.base import Work, Worker
+from workers.operators import wake
 
-#: What the provider's answer means to the payment.
-MEANING: Mapping[Captured, PaymentEvent] = {
-    Captured.CAPTURED: PaymentEvent.CAPTURED,
-    Captured.ALREADY_CAPTURED: PaymentEvent.CAPTURED,
-    Captured.LAPSED: PaymentEvent.AUTHORIZATION_LAPSED,
-}
+#: Our own refusal: nobody is asked for more than is held.
+ABOVE_AUTHORIZATION = "above_authorization"
 
-
-#: What a hold that is read back says of the attempts before; a hold that still stands says nothing.
+#: What a hold says of itself when it cannot be captured, or before a capture is tried again; one that still stands says
+#: nothing of the attempts before.
 READ_BACK: Mapping[HoldStatus, PaymentEvent] = {
     HoldStatus.CAPTURED: PaymentEvent.CAPTURED,
     HoldStatus.PARTIALLY_CAPTURED: PaymentEvent.CAPTURED,
-    HoldStatus.RELEASED: PaymentEvent.AUTHORIZATION_LAPSED,
+    HoldStatus.RELEASED: PaymentEvent.AUTHORIZATION_CANCELED,
 }
+
+#: Outcomes after which the order is paid for.
+TAKEN = (PaymentEvent.CAPTURED, PaymentEvent.CAPTURED_ELSEWHERE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +94,37 @@ def claim(task: Worker, job_id: str) -> Capture | None:
 
 def call(provider: PaymentProvider, capture: Capture) -> Outcome:
     """Ask the provider; when an attempt was made before, first read back what became of it."""
+    if capture.amount > capture.authorized:
+        return Outcome(PaymentEvent.CAPTURE_REFUSED, error=ABOVE_AUTHORIZATION)
     try:
         if capture.attempts:
             found = provider.read(capture.reference)
             if found.status in READ_BACK:
-                return Outcome(READ_BACK[found.status], found.captured, found.released)
+                return read_back(capture, found)
         answer = provider.capture(capture.reference, capture.amount, capture.idempotency_key)
         if answer is not Captured.CAPTURED:
-            found = provider.read(capture.reference)
-            return Outcome(MEANING[answer], found.captured, found.released)
+            return read_back(capture, provider.read(capture.reference))
     except Refused as refusal:
-        return Outcome(PaymentEvent.CAPTURE_REFUSED, error=refusal.code)
+        declined = isinstance(refusal, Declined)
+        event = PaymentEvent.CAPTURE_DECLINED if declined else PaymentEvent.CAPTURE_REFUSED
+        return Outcome(event, error=refusal.code)
     except InProgress:
         raise  # nothing is written: the message comes again
     except Unknown as unknown:
         return Outcome(None, error=unknown.reason)
-    return Outcome(MEANING[answer], capture.amount, capture.authorized - capture.amount)
+    return Outcome(PaymentEvent.CAPTURED, capture.amount, capture.authorized - capture.amount)
+
+
+def read_back(capture: Capture, found: Authorization) -> Outcome:
+    """What became of a hold that cannot be captured any more.  Raises `Unknown` when it says nothing of the kind."""
+    event = READ_BACK.get(found.status)
+    if event is None:
+        raise Unknown(f"hold_is_{found.status}")
+    if event is PaymentEvent.CAPTURED and not capture.attempts:  # nobody here can have done it
+        event = PaymentEvent.CAPTURED_ELSEWHERE
+    if found.expired:
+        event = PaymentEvent.AUTHORIZATION_LAPSED
+    return Outcome(event, found.captured, found.released)
 
 
 def settle(work: Work, capture: Capture, outcome: Outcome, event: PaymentEvent) -> None:
@@ -108,14 +132,17 @@ def settle(work: Work, capture: Capture, outcome: Outcome, event: PaymentEvent) 
     payments.settle_capture_locked(work.connection, capture, event, outcome.captured, outcome.released, outcome.error)
     work.strike(Task.CAPTURE_PAYMENT, capture.job_id)
     data = {"job_id": capture.job_id, "captured": outcome.captured, "released": outcome.released}
+    data |= {"error": outcome.error} if outcome.error else {}
     work.record(Entry(capture.order_id, event, Queue.CAPTURE, data=data))
-    alerts.resolve(work.connection, f"capture_unanswered:{capture.job_id}")
-    if event is PaymentEvent.CAPTURED:
+    for cause in ("capture_unanswered", "capture_cannot_wait", f"parked:{Task.CAPTURE_PAYMENT}"):
+        alerts.resolve(work.connection, f"{cause}:{capture.job_id}")
+    if event in TAKEN:
         data = {"from": OrderStatus.PENDING, "to": OrderStatus.CAPTURED}
         work.record(Entry(capture.order_id, OrderEvent.CAPTURED, Queue.CAPTURE, data=data))
-    if event is not PaymentEvent.CAPTURED or outcome.captured != capture.amount:
+    if event not in TAKEN or outcome.captured != capture.amount:
         title = f"Order {capture.order_id}: capture of {capture.amount} ended with {outcome.captured} ({event})"
         work.alert(f"capture_failed:{capture.job_id}", Severity.CRITICAL, title, capture.order_id)
+    wake(work, capture.order_id)
 
 
 def keep_trying(task: Worker, work: Work, capture: Capture, error: str) -> None:

@@ -1,9 +1,17 @@
-"""Housekeeping: what beat wakes."""
+"""Housekeeping: what beat wakes, and what a person puts back to work."""
 
-from shared.queues import Task
-from shared.store import outbox
+import msgspec
+
+from shared.domain.intents import TASK_OF, TRANSITIONS, IntentEvent, IntentState
+from shared.domain.transitions import advance
+from shared.errors import NotFound, NotParked, Problem
+from shared.queues import Queue, Task
+from shared.requests import Retry as Body
+from shared.store import alerts, intents, orders, outbox, parked
+from shared.store.parked import Parked, Retry
+from shared.store.timeline import Entry
 from workers.app import app
-from workers.base import Worker
+from workers.base import Work, Worker
 
 #: Messages taken in one transaction; small enough to publish well within `patience`.
 BATCH = 500
@@ -17,3 +25,57 @@ def sweep_outbox(task: Worker) -> None:
             due = outbox.sweep(connection, task.mesh.settings.patience, BATCH)
         if not due or not task.publisher.publish(due) or len(due) < BATCH:
             return
+
+
+@app.task(base=Worker, bind=True, name=Task.RETRY_INTENT)
+def retry_intent(task: Worker, intent_id: str) -> None:
+    """Put back to work what is parked of an intent: its own task, and the void, refund or capture behind it."""
+    with task.work() as work:
+        work.strike(Task.RETRY_INTENT, intent_id)
+        asked = parked.retry(work.connection, intent_id)
+        if not asked.running:
+            return
+        try:
+            found = find(work, asked)
+        except Problem as refusal:
+            state, status, body = IntentState.REFUSED, refusal.http_status, refusal.body()
+        else:
+            put_back(work, asked, found)
+            state, status, body = IntentState.DONE, 200, answer(asked, found)
+        work.ring(intents.end(work.connection, intent_id, state, status, body))
+
+
+def find(work: Work, asked: Retry) -> Parked:
+    """Lock the order, and find what is parked.  Raises `NotFound` or `NotParked`."""
+    found = parked.find(work.connection, asked.subject)
+    if found and found.order_id:
+        orders.lock(work.connection, found.order_id)
+        found = parked.find(work.connection, asked.subject)  # as it stands under the lock
+    if found is None:
+        raise NotFound("There is no such intent")
+    if not found.messages:
+        raise NotParked
+    return found
+
+
+def put_back(work: Work, asked: Retry, found: Parked) -> None:
+    """Stage every task anew; the alert about money stays open until it is known to have arrived."""
+    own = [message for message in found.messages if message.subject == asked.subject]
+    if found.state is IntentState.PARKED:
+        event = IntentEvent.RETRIED if own else IntentEvent.RESUMED
+        parked.put_back(work.connection, asked.subject, advance(TRANSITIONS, found.state, event))
+    for message in found.messages:
+        work.stage(*message)
+        parked.count_anew(work.connection, message.subject)
+        if message.task in TASK_OF.values():  # its outcome will stand in the intent
+            alerts.resolve(work.connection, parked.cause(message))
+    if found.order_id:
+        reason = msgspec.convert(asked.payload, Body).reason
+        data = {"reason": reason, "retried": [message._asdict() for message in found.messages]}
+        work.record(Entry(found.order_id, IntentEvent.RETRIED, Queue.HOUSEKEEPING, asked.actor, data))
+
+
+def answer(asked: Retry, found: Parked) -> str:
+    """Say what goes on."""
+    retried = [{"task": message.task, "id": message.subject} for message in found.messages]
+    return msgspec.json.encode({"id": asked.subject, "retried": retried}).decode()

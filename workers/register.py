@@ -21,6 +21,7 @@ from shared.providers.ports import Authorization, HoldStatus, Refused
 from shared.queues import Queue, Task
 from shared.requests import Registration, StockLevel
 from shared.store import intents, orders, payments, stock
+from shared.store.alerts import Severity
 from shared.store.intents import Intent
 from shared.store.orders import Line, NewOrder
 from shared.store.payments import NewPayment
@@ -129,14 +130,23 @@ def settle(
     if not payments.insert(work.connection, payment):
         raise PaymentConflict
     if payment.status is PaymentStatus.AUTHORIZED:
-        job_id = new_id("cap")
-        payments.schedule_capture(work.connection, job_id, payment, order.grace_until)
-        work.stage(Task.CAPTURE_PAYMENT, job_id, delay=(order.grace_until - datetime.now(UTC)).total_seconds())
+        schedule_capture(work, order, payment, timedelta(seconds=task.mesh.settings.capture_margin))
     data = {"total": order.total, "currency": order.currency, "payment": payment.status}
     work.record(Entry(order.id, OrderEvent.REGISTERED, Queue.REGISTER, intent.actor, data))
     body = registered(order.id, order.status, order.currency, order.total, order.grace_until)
     work.ring(intents.end(work.connection, intent.id, IntentState.DONE, 201, body))
     stock.reserve_locked(work.connection, order.id)
+
+
+def schedule_capture(work: Work, order: NewOrder, payment: NewPayment, margin: timedelta) -> None:
+    """Capture when the grace period is over, or `margin` before the hold lapses; a person hears of the latter."""
+    job_id, due_at = new_id("cap"), order.grace_until
+    if payment.capture_before and payment.capture_before - margin < due_at:
+        due_at = payment.capture_before - margin
+        title = f"Order {order.id}: its hold lapses before its capture is safe; it is captured before its hour is over"
+        work.alert(f"capture_cannot_wait:{job_id}", Severity.WARNING, title, order.id)
+    payments.schedule_capture(work.connection, job_id, payment, due_at)
+    work.stage(Task.CAPTURE_PAYMENT, job_id, delay=(due_at - datetime.now(UTC)).total_seconds())
 
 
 def answer_again(work: Work, intent: Intent) -> bool:

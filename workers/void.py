@@ -9,17 +9,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.domain.intents import Operation
+from shared.domain.orders import OrderKind, OrderStatus
 from shared.domain.payments import VOID_OUTCOME, VOID_TRANSITIONS, PaymentEvent, VoidState
+from shared.domain.refunds import VOID_OF_CAPTURED, Overtaken
 from shared.domain.transitions import advance
 from shared.providers.ports import HoldStatus, InProgress, PaymentProvider, Refused, Unknown, Voided
 from shared.queues import Queue, Task
-from shared.store import cancellations, intents, orders, payments
+from shared.store import alerts, cancellations, intents, operators, orders, payments, refunds
 from shared.store.alerts import Severity
 from shared.store.payments import Hold
 from shared.store.timeline import Entry
-from workers.answers import canceled
+from workers.answers import GivenBack, canceled
 from workers.app import app
 from workers.base import Work, Worker
+from workers.operators import STATUS_OF_VOID, answer
+from workers.refunding import promise
 
 #: What the provider's answer means to the payment.
 MEANING: Mapping[Voided, PaymentEvent] = {
@@ -82,47 +86,81 @@ def call(provider: PaymentProvider, hold: Hold) -> Outcome:
 
 
 def settle(work: Work, hold: Hold, event: PaymentEvent, outcome: Outcome) -> None:
-    """Write the outcome down, answer everybody who asked for this cancel, and mind the alert."""
-    orders.lock(work.connection, hold.order_id)
+    """Write the outcome down, answer everybody who asked for this void, and mind the alert."""
+    status = orders.lock(work.connection, hold.order_id)
     work.strike(Task.VOID_PAYMENT, hold.void_id)
     after = advance(VOID_TRANSITIONS, VoidState.REQUESTED, VOID_OUTCOME[event])
-    answer = canceled(hold.order_id, after)
-    bells = cancellations.settle_void_locked(
+    settled = cancellations.settle_void_locked(
         work.connection,
         hold,
         event,
         after,
         captured=outcome.captured,
         error=outcome.error,
-        answer=answer,
-        resolves=_cause(hold) if event is PaymentEvent.VOIDED else None,
+        answer=canceled(hold.order_id, after),
+        resolves=None if event is PaymentEvent.VOID_REFUSED else _cause(hold),
     )
-    if bells is None:
+    if settled is None:
         return
-    work.ring(*bells)
+    work.ring(*settled.bells)
     work.record(Entry(hold.order_id, event, Queue.VOID, data=_facts(hold, outcome.error)))
-    if event is not PaymentEvent.VOIDED:
-        alarm(work, hold)
+    if event is PaymentEvent.VOID_OVERTAKEN_BY_CAPTURE:
+        refund_instead(work, hold, status, outcome.captured)
+    elif event is PaymentEvent.VOID_REFUSED:
+        alarm(work, hold, status)
+    if hold.attempts:
+        alerts.resolve(work.connection, f"parked:{Task.VOID_PAYMENT}:{hold.void_id}")
+    if settled.operators:
+        answer(work, hold.order_id, hold.void_id, _given(work, hold, after))
+
+
+def refund_instead(work: Work, hold: Hold, status: OrderStatus, captured: int) -> None:
+    """Somebody captured the money: by policy it is given back as a refund, or a person decides."""
+    kind = OrderKind((orders.view(work.connection, hold.order_id) or {})["kind"])
+    if VOID_OF_CAPTURED[kind] is Overtaken.PERSON:
+        alarm(work, hold, status)
+        return
+    refund_id = promise(
+        work,
+        refunds.of_order(work.connection, hold.order_id),
+        order_id=hold.order_id,
+        payment_id=hold.payment_id,
+        amount=captured,
+        reason=None,
+        source=Queue.VOID,
+        actor="mesh",
+    )
+    cancellations.promise_refund_locked(work.connection, hold.order_id)
+    operators.await_instead_locked(work.connection, hold.order_id, hold.void_id, refund_id)
+    title = f"Order {hold.order_id}: its payment was captured before its void. It is being refunded."
+    work.alert(f"void_overtaken:{hold.payment_id}", Severity.WARNING, title, hold.order_id)
 
 
 def keep_trying(task: Worker, work: Work, hold: Hold, outcome: Outcome) -> None:
     """The zombie: the order stays canceled, a person is told, and the void goes on under the same key."""
-    orders.lock(work.connection, hold.order_id)
+    status = orders.lock(work.connection, hold.order_id)
     attempts = payments.void_unknown_locked(work.connection, hold.void_id, str(outcome.error))
     if attempts is None:
         return
     task.try_again(work, hold.void_id, attempts)
     if attempts == 1:
         work.record(Entry(hold.order_id, PaymentEvent.VOID_UNANSWERED, Queue.VOID, data=_facts(hold, outcome.error)))
-    answer = canceled(hold.order_id, VoidState.REQUESTED)
-    work.ring(*intents.end_working(work.connection, Operation.CANCEL_ORDER, hold.order_id, 200, answer))
-    alarm(work, hold)
+    body = canceled(hold.order_id, VoidState.REQUESTED)
+    work.ring(*intents.end_working(work.connection, Operation.CANCEL_ORDER, hold.order_id, 200, body))
+    alarm(work, hold, status)
+    answer(work, hold.order_id, hold.void_id, _given(work, hold, VoidState.REQUESTED))
 
 
-def alarm(work: Work, hold: Hold) -> None:
-    """Open the alert in the client contract's words."""
-    title = f"Order {hold.order_id} Canceled but Payment Void Failed. Manual Void Required."
+def alarm(work: Work, hold: Hold, status: OrderStatus) -> None:
+    """Open the alert, of a canceled order in the client contract's words."""
+    state = "Canceled but Payment" if status is OrderStatus.CANCELED else "Payment"
+    title = f"Order {hold.order_id} {state} Void Failed. Manual Void Required."
     work.alert(_cause(hold), Severity.CRITICAL, title, hold.order_id)
+
+
+def _given(work: Work, hold: Hold, state: VoidState) -> GivenBack:
+    balance = refunds.balance_locked(work.connection, hold.payment_id)
+    return GivenBack(hold.void_id, balance.authorized, balance.currency, STATUS_OF_VOID[state], is_void=True)
 
 
 def _cause(hold: Hold) -> str:

@@ -52,7 +52,7 @@ FAULTS: Mapping[str, Collection[str]] = {
     "capture": WRITE_FAULTS,
     "cancel": WRITE_FAULTS,
     "increment": WRITE_FAULTS,
-    "refund": WRITE_FAULTS,
+    "refund": (*WRITE_FAULTS, "pending"),
     "retrieve": READ_FAULTS,
     "webhook": ("twice", "late", "out_of_order"),
 }
@@ -165,6 +165,7 @@ class Api:
             idempotency_key=arrival.key,
             request_id=arrival.id,
             declined=arrival.meets("decline"),
+            undecided=arrival.meets("pending"),
             has_webhook=self._webhooks is not None,
         )
         parameters = msgspec.json.encode(arrival.form, order="sorted").decode()

@@ -21,6 +21,8 @@ class Call:
     idempotency_key: str | None = None
     request_id: str | None = None
     declined: bool = False
+    #: The provider takes it in and decides later.
+    undecided: bool = False
     has_webhook: bool = False
     #: The events it caused, in order.
     events: list[Event] = field(default_factory=list)

@@ -31,6 +31,7 @@ class Control:
                 "GET /_sandbox/webhooks": lambda query, ids: Response.json({"owed": store.owed()}),
                 "DELETE /_sandbox/idempotency_keys": lambda query, ids: Response.json({"keys": store.forget_keys()}),
                 "POST /_sandbox/expire/{id}": lambda query, ids: self._happen(holding.expire, ids[0]),
+                "POST /_sandbox/succeed/{id}": lambda query, ids: self._happen(refunds.succeed, ids[0]),
                 "POST /_sandbox/fail/{id}": lambda query, ids: self._happen(refunds.fail, ids[0]),
             }
         )

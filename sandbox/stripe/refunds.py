@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from msgspec import UNSET
+
 from sandbox.stripe import refusals
 from sandbox.stripe.amounts import money
 from sandbox.stripe.call import Call
@@ -30,6 +32,8 @@ def create(call: Call) -> Refund:
         payment_intent=charge.payment_intent,
         reason=call.parameters.get("reason"),
     )
+    if call.undecided:  # too little balance, as Stripe tells it
+        refund.status, refund.pending_reason = "pending", "insufficient_funds"
     refund.amend(call.parameters.get("metadata", {}))
     charge.amount_refunded += amount
     charge.refunded = charge.amount_refunded == charge.amount_captured
@@ -43,15 +47,11 @@ def create(call: Call) -> Refund:
 
 def fail(call: Call) -> Refund:
     """Let a refund fail after all, as a card's issuer may days later; the money is the merchant's again."""
-    refund = call.store.find(Refund, call.object or "")
-    if refund is None:
-        raise refusals.missing("refund", call.object or "", "id")
-    if refund.status != "succeeded":
-        raise Refusal(400, f"This refund has a status of {refund.status}.", code="status_transition_invalid")
+    refund = _undecided(call, "succeeded", "pending")
     charge = call.store.find(Charge, str(refund.charge))
     if charge is None:
         raise LookupError(f"{refund.id} has lost its charge")
-    refund.status, refund.failure_reason = "failed", "expired_or_canceled_card"
+    refund.status, refund.failure_reason, refund.pending_reason = "failed", "expired_or_canceled_card", UNSET
     refund.failure_balance_transaction = new_id("txn")
     charge.amount_refunded -= refund.amount
     charge.refunded = False
@@ -61,6 +61,27 @@ def fail(call: Call) -> Refund:
     call.announce("refund.failed", refund)
     call.announce("refund.updated", refund)
     call.announce("charge.refund.updated", refund)
+    return refund
+
+
+def succeed(call: Call) -> Refund:
+    """Let a refund that was pending go through."""
+    refund = _undecided(call, "pending")
+    refund.status, refund.pending_reason = "succeeded", UNSET
+    call.store.save(refund)
+    call.record("refund.succeeded", refund, refund.amount)
+    call.announce("refund.updated", refund)
+    call.announce("charge.refund.updated", refund)
+    return refund
+
+
+def _undecided(call: Call, *statuses: str) -> Refund:
+    """The refund that is named, in one of these statuses; raises when there is none."""
+    refund = call.store.find(Refund, call.object or "")
+    if refund is None:
+        raise refusals.missing("refund", call.object or "", "id")
+    if refund.status not in statuses:
+        raise Refusal(400, f"This refund has a status of {refund.status}.", code="status_transition_invalid")
     return refund
 
 

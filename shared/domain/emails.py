@@ -35,3 +35,5 @@ class Template(StrEnum):
     """Which words; the version stands in the name, so that changed words are a new template."""
 
     ORDER_CANCELED = "order_canceled.v1"
+    PAID_ORDER_CANCELED = "paid_order_canceled.v1"
+    REFUND_PROCESSED = "refund_processed.v1"

@@ -51,10 +51,16 @@ class Operation(StrEnum):
     REGISTER_ORDER = "register_order"
     SET_STOCK = "set_stock"
     CANCEL_ORDER = "cancel_order"
+    CANCEL_ORDER_BY_OPERATOR = "cancel_order_by_operator"
+    REFUND_ORDER = "refund_order"
+    RETRY_INTENT = "retry_intent"
 
 
 TASK_OF: Mapping[Operation, Task] = {
     Operation.REGISTER_ORDER: Task.REGISTER_ORDER,
     Operation.SET_STOCK: Task.SET_STOCK,
     Operation.CANCEL_ORDER: Task.CANCEL_ORDER,
+    Operation.CANCEL_ORDER_BY_OPERATOR: Task.CANCEL_ORDER_BY_OPERATOR,
+    Operation.REFUND_ORDER: Task.REFUND_ORDER,
+    Operation.RETRY_INTENT: Task.RETRY_INTENT,
 }

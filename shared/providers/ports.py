@@ -14,6 +14,10 @@ class Refused(Exception):
         self.code = code
 
 
+class Declined(Refused):
+    """The card's issuer said no."""
+
+
 class Unknown(Exception):
     """No answer that says whether it happened; ask again under the same key."""
 
@@ -48,6 +52,8 @@ class Authorization:
     released: int
     #: When the hold lapses, in UTC; None when the provider does not say.
     capture_before: datetime | None
+    #: Whether a hold that was released had expired; otherwise somebody canceled it.
+    expired: bool = False
 
 
 class Voided(StrEnum):
@@ -66,6 +72,35 @@ class Captured(StrEnum):
     LAPSED = "lapsed"  # the hold was canceled or expired before
 
 
+class RefundStatus(StrEnum):
+    """How a refund stands at its provider."""
+
+    PENDING = "pending"  # taken in, not decided yet
+    SUCCEEDED = "succeeded"  # may fail later after all
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class RefundTag:
+    """What a refund carries to the provider, so that it is found again there: our id, and which of its keys."""
+
+    refund_id: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRefund:
+    """A refund as its provider describes it; `amount` in minor units."""
+
+    provider_id: str
+    amount: int
+    status: RefundStatus
+    #: Why it failed, in the provider's code.
+    error: str | None
+    #: None when somebody else made it.
+    tag: RefundTag | None
+
+
 class PaymentProvider(Protocol):
     """Every call may raise `Refused` or `Unknown`, and is safe to repeat under the same key."""
 
@@ -79,4 +114,16 @@ class PaymentProvider(Protocol):
 
     def capture(self, reference: str, amount: int, key: str) -> Captured:
         """Take `amount` minor units and release the rest."""
+        ...
+
+    def refund(self, reference: str, amount: int, tag: RefundTag, key: str) -> ProviderRefund:
+        """Give `amount` minor units of what was captured back."""
+        ...
+
+    def read_refund(self, provider_id: str) -> ProviderRefund:
+        """Return a refund as it stands."""
+        ...
+
+    def refunds(self, reference: str) -> list[ProviderRefund]:
+        """Return every refund of a payment, whoever made it."""
         ...

@@ -12,7 +12,19 @@ import requests
 import stripe
 from requests.adapters import HTTPAdapter
 
-from shared.providers.ports import Authorization, Captured, HoldStatus, InProgress, Refused, Unknown, Voided
+from shared.providers.ports import (
+    Authorization,
+    Captured,
+    Declined,
+    HoldStatus,
+    InProgress,
+    ProviderRefund,
+    RefundStatus,
+    RefundTag,
+    Refused,
+    Unknown,
+    Voided,
+)
 
 stripe.enable_telemetry = False  # it would write a file to the home directory and send an id
 
@@ -33,11 +45,29 @@ NOT_CANCELED: Mapping[str, Voided] = {
     "succeeded": Voided.ALREADY_CAPTURED,
 }
 
+#: Cancellation reasons of a PaymentIntent whose authorization lapsed.
+EXPIRED = ("expired", "automatic")
+
 #: What a PaymentIntent that could not be captured tells of itself.
 NOT_CAPTURED: Mapping[str, Captured] = {
     "succeeded": Captured.ALREADY_CAPTURED,
     "canceled": Captured.LAPSED,
 }
+
+#: What a Refund's status means; one that we do not know may still be decided.
+REFUND: Mapping[str, RefundStatus] = {
+    "pending": RefundStatus.PENDING,
+    "requires_action": RefundStatus.PENDING,
+    "succeeded": RefundStatus.SUCCEEDED,
+    "failed": RefundStatus.FAILED,
+    "canceled": RefundStatus.FAILED,
+}
+
+#: Names of a Refund's metadata that hold our tag.
+TAG_ID, TAG_GENERATION = "countermand_refund", "countermand_generation"
+
+#: Refunds on a page of a list; the most that Stripe gives.
+PAGE = 100
 
 KEY_IN_USE = "idempotency_key_in_use"
 UNEXPECTED_STATE = "payment_intent_unexpected_state"
@@ -55,12 +85,13 @@ class Stripe:
         session.trust_env = False  # no proxy or netrc look-up in every request
         for scheme in ("http://", "https://"):
             session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=connections))
-        self._intents = stripe.StripeClient(
+        client = stripe.StripeClient(
             api_key,
             base_addresses={"api": api_base} if api_base else {},
             max_network_retries=0,
             http_client=stripe.RequestsClient(timeout=timeout, session=session),
-        ).v1.payment_intents
+        )
+        self._intents, self._refunds = client.v1.payment_intents, client.v1.refunds
 
     def read(self, reference: str) -> Authorization:
         """Return the PaymentIntent as an authorization."""
@@ -78,6 +109,7 @@ class Stripe:
             captured=captured,
             released=0 if status is HoldStatus.UNCONFIRMED else intent.amount - captured - held,
             capture_before=_capture_before(intent),
+            expired=intent.cancellation_reason in EXPIRED,
         )
 
     def void(self, reference: str, key: str) -> Voided:
@@ -99,6 +131,21 @@ class Stripe:
         except _UnexpectedState as error:
             return _meaning(NOT_CAPTURED, error)
         return Captured.CAPTURED
+
+    def refund(self, reference: str, amount: int, tag: RefundTag, key: str) -> ProviderRefund:
+        """Create a Refund of `amount` minor units of the PaymentIntent."""
+        metadata = {TAG_ID: tag.refund_id, TAG_GENERATION: str(tag.generation)}
+        wish: Any = {"payment_intent": reference, "amount": amount, "metadata": metadata}
+        return _refund(_ask(lambda: self._refunds.create(wish, {"idempotency_key": key})))
+
+    def read_refund(self, provider_id: str) -> ProviderRefund:
+        """Return a Refund as it stands."""
+        return _refund(_ask(lambda: self._refunds.retrieve(provider_id)))
+
+    def refunds(self, reference: str) -> list[ProviderRefund]:
+        """Return every Refund of the PaymentIntent, the newest first."""
+        wish: Any = {"payment_intent": reference, "limit": PAGE}
+        return _ask(lambda: [_refund(found) for found in self._refunds.list(wish).auto_paging_iter()])
 
 
 class _UnexpectedState(Exception):
@@ -123,12 +170,25 @@ def _ask(call: Callable[[], Answer]) -> Answer:
         code = _code(error)
         if code == UNEXPECTED_STATE:
             raise _UnexpectedState(_details(error).get("payment_intent", {}).get("status", "")) from error
-        raise Refused(code) from error
+        raise (Declined if isinstance(error, stripe.CardError) else Refused)(code) from error
     except stripe.StripeError as error:  # also a wrong API key: a person mends it, and the operation goes on
         code = _code(error)
         raise (InProgress if code == KEY_IN_USE else Unknown)(code) from error
     except Exception as error:  # the SDK tripped over an answer that is not Stripe's: it may have happened
         raise Unknown(type(error).__name__) from error
+
+
+def _refund(found: stripe.Refund) -> ProviderRefund:
+    status = REFUND.get(str(found.status), RefundStatus.PENDING)
+    metadata = found.metadata.to_dict() if found.metadata else {}
+    generation = metadata.get(TAG_GENERATION, "")
+    return ProviderRefund(
+        provider_id=found.id,
+        amount=found.amount,
+        status=status,
+        error=getattr(found, "failure_reason", None) or found.status if status is RefundStatus.FAILED else None,
+        tag=RefundTag(metadata[TAG_ID], int(generation)) if TAG_ID in metadata and generation.isdecimal() else None,
+    )
 
 
 def _code(error: stripe.StripeError) -> str:

@@ -1,11 +1,12 @@
 """Cancellations: an order and all that hangs on it change in one statement, under the order's lock."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, text
 
 from shared.domain import orders, payments
-from shared.domain.orders import OrderEvent
+from shared.domain.orders import CancellationRefund, OrderEvent
 from shared.domain.payments import CaptureEvent, CaptureState, PaymentEvent, PaymentStatus, VoidState
 from shared.domain.transitions import advance
 from shared.store.emails import NewEmail
@@ -17,7 +18,8 @@ from shared.store.stock import RESTOCK
 _CANCEL = (
     """
     WITH canceled AS (
-        UPDATE orders SET status = :order_status, canceled_at = now(), cancellation_source = :source
+        UPDATE orders SET status = :order_status, canceled_at = now(), cancellation_source = :source,
+                          cancellation_refund = :refund
         WHERE id = :order_id
     ), notice AS (
         INSERT INTO emails (id, order_id, cause, template, recipient, context)
@@ -67,16 +69,41 @@ _SETTLE_VOID = text("""
         WHERE subject IN (SELECT order_id FROM settled) AND operation = 'cancel_order' AND state = 'working'
         RETURNING id, waiters
     )
-    SELECT answered.id, answered.waiters FROM settled LEFT JOIN answered ON true
+    SELECT answered.id, answered.waiters, EXISTS (
+        SELECT FROM intents i
+        WHERE i.subject = settled.order_id AND i.operation IN ('cancel_order_by_operator', 'refund_order')
+          AND i.state = 'working'
+    ) AS operators
+    FROM settled LEFT JOIN answered ON true
+""")
+
+_PROMISE_REFUND = text("""
+    UPDATE orders SET cancellation_refund = 'full' WHERE id = :id AND status = 'canceled'
 """)
 
 
-def cancel_locked(connection: Connection, held: HeldOrder, source: str, notice: NewEmail) -> dict[str, int]:
-    """Take back an order for which nobody holds money; `notice` tells its shopper.
+@dataclass(frozen=True, slots=True)
+class SettledVoid:
+    """Who is to be told of a void that has just ended."""
 
+    bells: list[Bell]
+    #: Whether operators wait for it as well.
+    operators: bool
+
+
+def cancel_locked(
+    connection: Connection,
+    held: HeldOrder,
+    source: str,
+    notice: NewEmail,
+    refund: CancellationRefund = CancellationRefund.NONE,
+) -> dict[str, int]:
+    """Take back an order whose money nobody holds; `notice` tells its shopper.
+
+    `refund` says what becomes of money that was captured; a refund of all of it stands in the same transaction.
     Answers the units that went back to stock, by SKU.  Keep it late in its transaction: a popular SKU's row is hot.
     """
-    return _restocked(connection.execute(_CANCEL_ONLY, _canceled(held, source, notice)))
+    return _restocked(connection.execute(_CANCEL_ONLY, _canceled(held, source, notice) | {"refund": refund}))
 
 
 def cancel_and_void_locked(
@@ -105,7 +132,7 @@ def settle_void_locked(
     error: str | None,
     answer: str,
     resolves: str | None,
-) -> list[Bell] | None:
+) -> SettledVoid | None:
     """Write the provider's answer down, once, and end every cancel that waits for it with 200 and `answer`.
 
     `after` is the void's last state; `captured` are the minor units that somebody captured at the provider instead;
@@ -123,7 +150,14 @@ def settle_void_locked(
             "resolves": resolves,
         },
     ).all()
-    return [Bell(row.id, row.waiters) for row in rows if row.id] if rows else None
+    if not rows:
+        return None
+    return SettledVoid([Bell(row.id, row.waiters) for row in rows if row.id], rows[0].operators)
+
+
+def promise_refund_locked(connection: Connection, order_id: str) -> None:
+    """The order was canceled as if it were free, and its money turns out to be captured: all of it is refunded."""
+    connection.execute(_PROMISE_REFUND, {"id": order_id})
 
 
 def _canceled(held: HeldOrder, source: str, notice: NewEmail) -> dict[str, object]:
@@ -131,6 +165,7 @@ def _canceled(held: HeldOrder, source: str, notice: NewEmail) -> dict[str, objec
         "order_id": held.id,
         "order_status": advance(orders.TRANSITIONS, held.order.status, OrderEvent.CANCELED),
         "source": source,
+        "refund": CancellationRefund.NONE,
         "email_id": notice.id,
         "cause": notice.cause,
         "template": notice.template,

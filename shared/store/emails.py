@@ -35,6 +35,12 @@ class Letter:
     attempts: int
 
 
+_WRITE = text("""
+    INSERT INTO emails (id, order_id, cause, template, recipient, context)
+    VALUES (:id, :order_id, :cause, :template, :recipient, CAST(:context AS jsonb))
+    ON CONFLICT (cause, template, recipient) DO NOTHING
+""")
+
 # A row that is being sent is left to its worker until the lease is over: two twins must not both mail.
 _CLAIM = text("""
     UPDATE emails SET state = 'sending', claimed_at = now(), attempts = attempts + 1
@@ -49,6 +55,11 @@ _SETTLE = text("""
     WHERE id = :id AND state = 'sending' AND attempts = :attempts
     RETURNING id
 """)
+
+
+def write(connection: Connection, new: NewEmail) -> None:
+    """Write a message down, once for each cause; it is sent when its task is staged."""
+    connection.execute(_WRITE, {name: getattr(new, name) for name in NewEmail.__slots__})
 
 
 def claim(connection: Connection, email_id: str, lease: float) -> Letter | None:

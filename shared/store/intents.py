@@ -125,7 +125,10 @@ _PARK = text("""
     UPDATE intents
     SET state = 'parked', answer_status = :status, answer_body = :body, ended_at = now(), hindrance = NULL
     WHERE state IN ('accepted', 'working') AND (
-        id = :subject OR state = 'working' AND subject = (SELECT order_id FROM voids WHERE id = :subject)
+        id = :subject
+        OR state = 'working' AND subject = (SELECT order_id FROM voids WHERE id = :subject)
+            AND (awaits IS NULL OR awaits = :subject)
+        OR state = 'working' AND subject = (SELECT order_id FROM refunds WHERE id = :subject) AND awaits = :subject
     )
     RETURNING id, waiters
 """)
@@ -207,7 +210,7 @@ def end(connection: Connection, intent_id: str, state: IntentState, status: int,
 
 
 def park(connection: Connection, subject: str, status: int, body: str) -> list[Bell]:
-    """A task for this id broke too often: park the intent of this id, or those that wait for this void."""
+    """A task for this id broke too often: park the intent of this id, or those that wait for this void or refund."""
     values = {"subject": subject, "status": status, "body": body}
     return [Bell(row.id, row.waiters) for row in connection.execute(_PARK, values)]
 

@@ -110,10 +110,10 @@ _FINGERPRINT = text("""
 
 _VIEW = text("""
     SELECT o.id AS order_id, o.kind, o.status, o.currency, o.total, o.shipping, o.customer_id, o.shipment, o.placed_at,
-           o.grace_until, o.canceled_at, o.cancellation_source,
+           o.grace_until, o.edit_status, o.canceled_at, o.cancellation_source, o.cancellation_refund,
            json_build_object('provider', p.provider, 'reference', p.reference, 'status', p.status,
                'authorized', p.authorized, 'captured', p.captured, 'released', p.released,
-               'refunded', p.refunded) AS payment,
+               'refunding', p.refunding, 'refunded', p.refunded) AS payment,
            (SELECT json_agg(json_build_object('line', l.line, 'sku', l.sku, 'quantity', l.quantity,
                 'unit_price', l.unit_price, 'tax_rate', l.tax_rate::text) ORDER BY l.line)
             FROM order_lines l WHERE l.order_id = o.id) AS lines

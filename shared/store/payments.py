@@ -89,6 +89,15 @@ _SCHEDULE = text("""
     INSERT INTO capture_jobs (id, order_id, payment_id, due_at) VALUES (:id, :order_id, :payment_id, :due_at)
 """)
 
+_START_VOID = text("""
+    WITH removed AS (
+        UPDATE capture_jobs SET state = 'removed' WHERE order_id = :order_id AND state = 'waiting'
+    ), voiding AS (
+        UPDATE payments SET status = :status WHERE id = :payment_id
+    )
+    INSERT INTO voids (id, order_id, payment_id) VALUES (:void_id, :order_id, :payment_id)
+""")
+
 _CLAIM_VOID = text("""
     SELECT v.id, v.order_id, v.payment_id, v.attempts, p.provider, p.reference
     FROM voids v JOIN payments p ON p.id = v.payment_id
@@ -111,7 +120,8 @@ _CAPTURE = text("""
 _JOB_ORDER = text("SELECT order_id FROM capture_jobs WHERE id = :id")
 
 _START_CAPTURE = text("""
-    WITH job AS (UPDATE capture_jobs SET state = 'active', attempts = attempts + 1 WHERE id = :job_id)
+    WITH job AS (UPDATE capture_jobs SET state = 'active', attempts = attempts + 1 WHERE id = :job_id),
+    locked AS (UPDATE orders SET edit_status = 'locked_for_capture' WHERE id = :order_id)
     UPDATE payments SET status = 'capturing' WHERE id = :payment_id
 """)
 
@@ -121,7 +131,9 @@ _SETTLE_CAPTURE = text("""
         UPDATE payments SET status = :status, captured = captured + :captured, released = released + :released
         WHERE id = :payment_id
     )
-    UPDATE orders SET status = 'captured' WHERE id = :order_id AND :status = 'captured'
+    UPDATE orders
+    SET edit_status = 'open', status = CASE WHEN :status = 'captured' THEN 'captured' ELSE status END
+    WHERE id = :order_id
 """)
 
 _CAPTURE_UNKNOWN = text("UPDATE capture_jobs SET last_error = :error WHERE id = :id AND state = 'active'")
@@ -137,6 +149,14 @@ def schedule_capture(connection: Connection, job_id: str, payment: NewPayment, d
     """Say when the payment is to be captured."""
     values = {"id": job_id, "order_id": payment.order_id, "payment_id": payment.id, "due_at": due_at}
     connection.execute(_SCHEDULE, values)
+
+
+def start_void_locked(
+    connection: Connection, order_id: str, payment_id: str, status: PaymentStatus, void_id: str
+) -> None:
+    """Request the release of a hold, whatever becomes of its order; its capture job is removed."""
+    values = {"order_id": order_id, "payment_id": payment_id, "void_id": void_id}
+    connection.execute(_START_VOID, values | {"status": advance(TRANSITIONS, status, PaymentEvent.VOID_STARTED)})
 
 
 def claim_void(connection: Connection, void_id: str) -> Hold | None:
@@ -184,14 +204,15 @@ def start_capture_locked(connection: Connection, capture: Capture) -> None:
     """Mark the job active and the payment capturing: from here on a cancel is too late."""
     advance(CAPTURE_TRANSITIONS, capture.state, CaptureEvent.STARTED)
     advance(TRANSITIONS, capture.payment_status, PaymentEvent.CAPTURE_STARTED)
-    connection.execute(_START_CAPTURE, {"job_id": capture.job_id, "payment_id": capture.payment_id})
+    values = {"job_id": capture.job_id, "payment_id": capture.payment_id, "order_id": capture.order_id}
+    connection.execute(_START_CAPTURE, values)
 
 
 def settle_capture_locked(
     connection: Connection, capture: Capture, event: PaymentEvent, captured: int, released: int, error: str | None
 ) -> None:
     """Write the provider's answer down; the caller holds the order's lock and found the job active."""
-    captured_it = event is PaymentEvent.CAPTURED
+    after = advance(TRANSITIONS, PaymentStatus.CAPTURING, event)
     connection.execute(
         _SETTLE_CAPTURE,
         {
@@ -201,9 +222,9 @@ def settle_capture_locked(
             "state": advance(
                 CAPTURE_TRANSITIONS,
                 CaptureState.ACTIVE,
-                CaptureEvent.CAPTURED if captured_it else CaptureEvent.REFUSED,
+                CaptureEvent.CAPTURED if after is PaymentStatus.CAPTURED else CaptureEvent.REFUSED,
             ),
-            "status": advance(TRANSITIONS, PaymentStatus.CAPTURING, event),
+            "status": after,
             "captured": captured,
             "released": released,
             "error": error,

@@ -7,15 +7,19 @@ from shared.settings import Settings
 from workers.groups import GROUPS
 
 #: Released with 0.1.0.  Names may be added here; none may be changed or taken away.
-QUEUES = {"register", "cancel", "capture", "void", "email", "housekeeping"}
+QUEUES = {"register", "cancel", "capture", "void", "refund", "email", "housekeeping"}
 TASKS = {
     "register.order": "register",
     "register.stock": "register",
     "cancel.order": "cancel",
+    "cancel.by_operator": "cancel",
     "capture.payment": "capture",
     "void.payment": "void",
+    "refund.order": "refund",
+    "refund.payment": "refund",
     "email.send": "email",
     "housekeeping.sweep_outbox": "housekeeping",
+    "housekeeping.retry_intent": "housekeeping",
 }
 
 

@@ -1,0 +1,105 @@
+"""Operators' intents: what they ask for, and the void or refund whose first outcome will answer them.
+
+Everything here is read and written under the order's lock.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from shared.domain.intents import IntentState, Operation
+from shared.domain.payments import VoidState
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of an operator."""
+
+    state: IntentState
+    payload: Any
+    #: Whether its sender gave it an idempotency key.
+    keyed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """An intent that waits."""
+
+    intent_id: str
+    operation: Operation
+
+
+@dataclass(frozen=True, slots=True)
+class LatestVoid:
+    """An order's latest void."""
+
+    id: str
+    state: VoidState
+    #: Whether an attempt was made whose outcome is not known.
+    unanswered: bool
+
+
+_OPERATORS = "('cancel_order_by_operator', 'refund_order')"
+
+_REQUEST = text("SELECT state, payload, idempotency_key IS NOT NULL AS keyed FROM intents WHERE id = :id")
+
+_AWAIT = text("""
+    UPDATE intents SET state = 'working', awaits = :awaits WHERE id = :id AND state IN ('accepted', 'working')
+""")
+
+_AWAIT_INSTEAD = text(f"""
+    UPDATE intents SET awaits = :instead
+    WHERE subject = :order_id AND operation IN {_OPERATORS} AND state = 'working' AND awaits = :awaits
+""")
+
+_AWAITING = text(f"""
+    SELECT id, operation FROM intents
+    WHERE subject = :order_id AND operation IN {_OPERATORS} AND state = 'working' AND awaits = :awaits
+    ORDER BY id
+""")
+
+_HELD_BACK = text(f"""
+    SELECT id, operation FROM intents
+    WHERE subject = :order_id AND operation IN {_OPERATORS} AND state = 'accepted'
+    ORDER BY id
+""")
+
+_LATEST_VOID = text("""
+    SELECT id, state, last_error IS NOT NULL AS unanswered FROM voids
+    WHERE order_id = :order_id ORDER BY id DESC LIMIT 1
+""")
+
+
+def request(connection: Connection, intent_id: str) -> Request:
+    """Return what an intent asks for."""
+    row = connection.execute(_REQUEST, {"id": intent_id}).one()
+    return Request(IntentState(row.state), row.payload, row.keyed)
+
+
+def await_outcome_locked(connection: Connection, intent_id: str, awaits: str) -> None:
+    """The first outcome of this void or refund will end the intent."""
+    connection.execute(_AWAIT, {"id": intent_id, "awaits": awaits})
+
+
+def await_instead_locked(connection: Connection, order_id: str, awaits: str, instead: str) -> None:
+    """What one void or refund was to answer, another one will."""
+    connection.execute(_AWAIT_INSTEAD, {"order_id": order_id, "awaits": awaits, "instead": instead})
+
+
+def awaiting_locked(connection: Connection, order_id: str, awaits: str) -> list[Asking]:
+    """Return who waits for this void or refund."""
+    rows = connection.execute(_AWAITING, {"order_id": order_id, "awaits": awaits})
+    return [Asking(row.id, Operation(row.operation)) for row in rows]
+
+
+def held_back_locked(connection: Connection, order_id: str) -> list[Asking]:
+    """Return who could not be judged yet: the order's money was being taken."""
+    rows = connection.execute(_HELD_BACK, {"order_id": order_id})
+    return [Asking(row.id, Operation(row.operation)) for row in rows]
+
+
+def latest_void_locked(connection: Connection, order_id: str) -> LatestVoid | None:
+    """Return an order's latest void."""
+    row = connection.execute(_LATEST_VOID, {"order_id": order_id}).one_or_none()
+    return LatestVoid(row.id, VoidState(row.state), row.unanswered) if row else None

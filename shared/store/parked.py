@@ -1,0 +1,117 @@
+"""What is parked: tasks that were given up, each with an open alert, and no message that would carry it on."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from shared.domain.intents import TASK_OF, IntentState, Operation
+from shared.queues import Task
+from shared.store.outbox import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """What a person wants to go on, and all that is parked of it."""
+
+    order_id: str | None
+    messages: list[Message]
+    #: The state of the intent that was named; None when it was a void, a refund or a capture job.
+    state: IntentState | None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The request of an operator: the id of what is to go on, and why."""
+
+    subject: str
+    actor: str
+    running: bool
+    payload: Any
+
+
+_RETRY = text("""
+    SELECT subject, actor, state IN ('accepted', 'working') AS running, payload FROM intents WHERE id = :id
+""")
+
+_NAMED = text("""
+    SELECT i.operation, i.state, o.id AS order_id FROM intents i LEFT JOIN orders o ON o.id = i.subject WHERE i.id = :id
+""")
+
+_MONEY_NAMED = text("""
+    SELECT 'void.payment' AS task, order_id FROM voids WHERE id = :id
+    UNION ALL SELECT 'refund.payment', order_id FROM refunds WHERE id = :id
+    UNION ALL SELECT 'capture.payment', order_id FROM capture_jobs WHERE id = :id
+""")
+
+_MONEY = text("""
+    SELECT 'void.payment' AS task, id FROM voids WHERE order_id = :order_id
+    UNION ALL SELECT 'refund.payment', id FROM refunds WHERE order_id = :order_id
+    UNION ALL SELECT 'capture.payment', id FROM capture_jobs WHERE order_id = :order_id
+""")
+
+_OPEN = text("""
+    SELECT p.task, p.subject
+    FROM unnest(CAST(:tasks AS text[]), CAST(:subjects AS text[])) AS p (task, subject)
+    WHERE EXISTS (
+        SELECT FROM alerts a WHERE a.cause = 'parked:' || p.task || ':' || p.subject AND a.resolved_at IS NULL
+    ) AND NOT EXISTS (SELECT FROM outbox b WHERE b.subject = p.subject AND b.task = p.task)
+""")
+
+_AGAIN = text("""
+    UPDATE intents
+    SET state = :state, answer_status = NULL, answer_body = NULL, ended_at = NULL
+    WHERE id = :id AND state = 'parked'
+""")
+
+# One attempt is left on record: it may have reached the provider, and is read back before the next.
+_COUNT_ANEW = text("""
+    WITH v AS (UPDATE voids SET attempts = 1 WHERE id = :id AND attempts > 1),
+    r AS (UPDATE refunds SET attempts = 1 WHERE id = :id AND attempts > 1)
+    UPDATE capture_jobs SET attempts = 1 WHERE id = :id AND attempts > 1
+""")
+
+
+def cause(message: Message) -> str:
+    """The cause of the alert about a task that was given up."""
+    return f"parked:{message.task}:{message.subject}"
+
+
+def retry(connection: Connection, intent_id: str) -> Retry:
+    """Return what a retry asks for."""
+    row = connection.execute(_RETRY, {"id": intent_id}).one()
+    return Retry(row.subject, row.actor, row.running, row.payload)
+
+
+def find(connection: Connection, named: str) -> Parked | None:
+    """Return what is parked of an intent, or of a void, a refund or a capture job; None when there is no such thing."""
+    intent = connection.execute(_NAMED, {"id": named}).one_or_none()
+    if intent:
+        own = Message(TASK_OF[Operation(intent.operation)], named)
+        found = [own, *_money_of(connection, intent.order_id)]
+        return Parked(intent.order_id, _given_up(connection, found), IntentState(intent.state))
+    money = connection.execute(_MONEY_NAMED, {"id": named}).one_or_none()
+    if money is None:
+        return None
+    return Parked(money.order_id, _given_up(connection, [Message(Task(money.task), named)]), None)
+
+
+def put_back(connection: Connection, intent_id: str, state: IntentState) -> None:
+    """Let a parked intent run again; the answer that told of its parking is withdrawn."""
+    connection.execute(_AGAIN, {"id": intent_id, "state": state})
+
+
+def count_anew(connection: Connection, subject: str) -> None:
+    """Give a void, a refund or a capture its attempts back."""
+    connection.execute(_COUNT_ANEW, {"id": subject})
+
+
+def _money_of(connection: Connection, order_id: str | None) -> list[Message]:
+    rows = connection.execute(_MONEY, {"order_id": order_id}) if order_id else ()
+    return [Message(Task(row.task), row.id) for row in rows]
+
+
+def _given_up(connection: Connection, messages: list[Message]) -> list[Message]:
+    tasks, subjects = [str(message.task) for message in messages], [message.subject for message in messages]
+    rows = connection.execute(_OPEN, {"tasks": tasks, "subjects": subjects})
+    return [Message(Task(row.task), row.subject) for row in rows]

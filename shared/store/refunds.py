@@ -1,0 +1,262 @@
+"""Refunds: captured money on its way back, a row for each; the payment follows them by trigger.
+
+The provider's idempotency key is made of the row's id and its generation.  Attempts whose outcome is unknown share one;
+the generation moves on only when the attempts before it are known to have failed.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from shared.domain.payments import PaymentEvent, PaymentStatus, Provider
+from shared.domain.refunds import TRANSITIONS, Balance, RefundEvent, RefundState, payment_event
+from shared.domain.transitions import advance
+from shared.providers.ports import RefundTag
+
+
+@dataclass(frozen=True, slots=True)
+class NewRefund:
+    """Money that is promised to the shopper: `amount` in minor units of the order's currency."""
+
+    id: str
+    order_id: str
+    payment_id: str
+    amount: int
+    #: The operator's own words; never logged.
+    reason: str | None
+    source: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """A refund to carry out, read under the order's lock."""
+
+    id: str
+    order_id: str
+    payment_id: str
+    provider: Provider
+    reference: str
+    amount: int
+    state: RefundState
+    generation: int
+    attempts: int
+    provider_id: str | None
+    #: How the attempt before ended, when its outcome is not known.
+    last_error: str | None
+    #: Whether an attempt was made under the key of this generation.
+    asked: bool
+    #: Seconds for which the key surely means the same operation to the provider; none are left when it is negative.
+    key_lives: float
+
+    @property
+    def tag(self) -> RefundTag:
+        """What it carries to the provider."""
+        return RefundTag(self.id, self.generation)
+
+    @property
+    def idempotency_key(self) -> str:
+        """One key for all attempts of one generation."""
+        return f"refund:{self.id}:{self.generation}"
+
+    def started(self) -> "Refund":
+        """The refund as it stands when this attempt has begun."""
+        return replace(self, state=RefundState.PROCESSING, attempts=self.attempts + 1)
+
+    def is_news(self, event: RefundEvent) -> bool:
+        """Whether nothing of the kind has happened since it was promised."""
+        return self.last_error is None if event is RefundEvent.UNANSWERED else self.provider_id is None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A refund as people see it."""
+
+    refund_id: str
+    amount: int
+    status: RefundState
+    reason: str | None
+    source: str
+    attempts: int
+    last_attempt_at: datetime | None
+    error: str | None
+    provider_id: str | None
+    initiated_at: datetime
+    settled_at: datetime | None
+
+    @property
+    def has_outcome(self) -> bool:
+        """Whether the provider's first answer, or its lack, is known."""
+        return self.error is not None or self.provider_id is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A refund that has just ended: what it means to the payment, and whom to tell."""
+
+    payment_event: PaymentEvent
+    currency: str
+    email: str
+
+
+_INSERT = text("""
+    INSERT INTO refunds (id, order_id, payment_id, amount, reason, source, actor)
+    VALUES (:id, :order_id, :payment_id, :amount, :reason, :source, :actor)
+""")
+
+_OF_ORDER = text("""
+    SELECT id AS refund_id, amount, state AS status, reason, source, attempts, last_attempt_at, last_error AS error,
+           provider_id, initiated_at, settled_at
+    FROM refunds WHERE order_id = :order_id ORDER BY id
+""")
+
+_BALANCE = text("""
+    SELECT p.provider, p.status, p.currency, o.total, o.shipping, p.authorized, p.captured, p.refunded, p.refunding
+    FROM payments p JOIN orders o ON o.id = p.order_id
+    WHERE p.id = :payment_id
+""")
+
+_ORDER = text("SELECT order_id FROM refunds WHERE id = :id")
+
+_READ = text("""
+    SELECT r.id, r.order_id, r.payment_id, p.provider, p.reference, r.amount, r.state, r.generation, r.attempts,
+           r.provider_id, r.last_error, r.key_since IS NOT NULL AS asked,
+           :key_lifetime - extract(epoch FROM now() - coalesce(r.key_since, now()))::float8 AS key_lives
+    FROM refunds r JOIN payments p ON p.id = r.payment_id
+    WHERE r.id = :id
+    FOR NO KEY UPDATE OF p
+""")
+
+_START = text("""
+    UPDATE refunds
+    SET state = :state, attempts = attempts + 1, last_attempt_at = now(), key_since = coalesce(key_since, now())
+    WHERE id = :id
+""")
+
+_RETRY = text("""
+    UPDATE refunds
+    SET state = :state, generation = generation + 1, key_since = NULL, provider_id = NULL, last_error = NULL,
+        settled_at = NULL
+    WHERE id = :id
+""")
+
+_RENEW_KEY = text("""
+    UPDATE refunds SET generation = generation + 1, key_since = NULL
+    WHERE id = :id AND generation = :generation AND state = 'processing' AND provider_id IS NULL
+    RETURNING id
+""")
+
+_NOTE = text("""
+    UPDATE refunds SET last_error = coalesce(:error, last_error), provider_id = coalesce(:provider_id, provider_id)
+    WHERE id = :id AND generation = :generation AND state = 'processing'
+    RETURNING id
+""")
+
+_SETTLE = text("""
+    UPDATE refunds
+    SET state = :after, last_error = :error, provider_id = coalesce(:provider_id, provider_id), settled_at = now()
+    WHERE id = :id AND generation = :generation AND state = :before
+    RETURNING payment_id
+""")
+
+_SUMS = text("""
+    SELECT o.total, o.currency, o.email, p.captured, p.refunded
+    FROM payments p JOIN orders o ON o.id = p.order_id
+    WHERE p.id = :payment_id
+""")
+
+
+def insert_locked(connection: Connection, refund: NewRefund) -> None:
+    """Promise money to the shopper; the payment's sum of promises grows with it."""
+    connection.execute(_INSERT, {name: getattr(refund, name) for name in NewRefund.__slots__})
+
+
+def of_order(connection: Connection, order_id: str) -> list[Shown]:
+    """Return an order's refunds, oldest first."""
+    rows = connection.execute(_OF_ORDER, {"order_id": order_id})
+    return [Shown(**{**row._mapping, "status": RefundState(row.status)}) for row in rows]
+
+
+def balance_locked(connection: Connection, payment_id: str) -> Balance:
+    """Return how a payment stands; the caller holds the order's lock."""
+    row = connection.execute(_BALANCE, {"payment_id": payment_id}).one()
+    return Balance(**{**row._mapping, "provider": Provider(row.provider), "status": PaymentStatus(row.status)})
+
+
+def order_of(connection: Connection, refund_id: str) -> str | None:
+    """Return the order of a refund, so that its lock can be taken first."""
+    order_id: str | None = connection.execute(_ORDER, {"id": refund_id}).scalar()
+    return order_id
+
+
+def read_locked(connection: Connection, refund_id: str, key_lifetime: float) -> Refund:
+    """Read a refund with its payment; the caller holds the order's lock."""
+    return _refund(connection.execute(_READ, {"id": refund_id, "key_lifetime": key_lifetime}).one())
+
+
+def start_locked(connection: Connection, refund: Refund) -> None:
+    """Count an attempt; from here on the refund may have reached the provider under its key."""
+    state = advance(TRANSITIONS, refund.state, RefundEvent.STARTED)
+    connection.execute(_START, {"id": refund.id, "state": state})
+
+
+def retry_locked(connection: Connection, refund_id: str) -> None:
+    """Promise the money of a refund that failed once more, under its next key."""
+    state = advance(TRANSITIONS, RefundState.FAILED, RefundEvent.RETRIED)
+    connection.execute(_RETRY, {"id": refund_id, "state": state})
+
+
+def renew_key_locked(connection: Connection, refund: Refund) -> bool:
+    """Go on to the next key, since nothing came of the last one and the provider may have forgotten it.
+
+    False when a twin did so, or found out more.
+    """
+    values = {"id": refund.id, "generation": refund.generation}
+    return connection.execute(_RENEW_KEY, values).scalar() is not None
+
+
+def note_locked(connection: Connection, refund: Refund, provider_id: str | None, error: str | None) -> bool:
+    """Note what is known of an attempt whose outcome is not; False when a twin knows more."""
+    values = {"id": refund.id, "generation": refund.generation, "provider_id": provider_id, "error": error}
+    return connection.execute(_NOTE, values).scalar() is not None
+
+
+def settle_locked(
+    connection: Connection, refund: Refund, event: RefundEvent, provider_id: str | None, error: str | None
+) -> Settled | None:
+    """Write the outcome down, once, and let the payment follow; None when a twin has done so."""
+    row = connection.execute(
+        _SETTLE,
+        {
+            "id": refund.id,
+            "generation": refund.generation,
+            "before": refund.state,
+            "after": advance(TRANSITIONS, refund.state, event),
+            "provider_id": provider_id,
+            "error": error,
+        },
+    ).one_or_none()
+    if row is None:
+        return None
+    sums = connection.execute(_SUMS, {"payment_id": row.payment_id}).one()
+    return Settled(payment_event(sums.total, sums.captured, sums.refunded), sums.currency, sums.email)
+
+
+def _refund(row: Row[Any]) -> Refund:
+    return Refund(
+        id=row.id,
+        order_id=row.order_id,
+        payment_id=row.payment_id,
+        provider=Provider(row.provider),
+        reference=row.reference,
+        amount=row.amount,
+        state=RefundState(row.state),
+        generation=row.generation,
+        attempts=row.attempts,
+        provider_id=row.provider_id,
+        last_error=row.last_error,
+        asked=row.asked,
+        key_lives=row.key_lives,
+    )

@@ -1,0 +1,146 @@
+"""Cancel by an operator: an order is taken back at any time, and its money is given back.
+
+Status first: under the order's lock the order is canceled and restocked, and what gives its money back is staged in the
+same commit: a void of what is held, a refund of what was captured, whose first outcome answers the operator.  An order
+is never canceled as if it were free: who keeps the money says so with `skipRefund`, and the database insists on it.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from shared.domain.emails import Template
+from shared.domain.orders import CancellationRefund, OrderStatus
+from shared.domain.payments import PaymentEvent, PaymentStatus
+from shared.domain.refunds import PROMISED, RefundState
+from shared.ids import new_id
+from shared.queues import Queue, Task
+from shared.requests import OrderCancellation
+from shared.store import cancellations, operators
+from shared.store.emails import NewEmail
+from shared.store.timeline import Entry
+from workers.answers import GivenBack, canceled_by_operator
+from workers.app import app
+from workers.base import Work, Worker
+from workers.cancel import notice, record
+from workers.operators import STATUS_OF_VOID, Case, finish, open_case, shown
+from workers.refunding import cools_until, promise
+
+#: Who canceled an order, in the client contract's words.
+SOURCE = "admin"
+
+
+@app.task(base=Worker, bind=True, name=Task.CANCEL_ORDER_BY_OPERATOR)
+def cancel_order_by_operator(task: Worker, intent_id: str) -> None:
+    """Judge one cancel of an operator and carry it out; safe to run any number of times."""
+    with task.work() as work:
+        case = open_case(work, Task.CANCEL_ORDER_BY_OPERATOR, intent_id)
+        if case is None:
+            return
+        if case.balance.status is PaymentStatus.CAPTURING:  # the capture's outcome wakes it
+            work.stage(Task.CANCEL_ORDER_BY_OPERATOR, intent_id, delay=task.mesh.settings.patience)
+            return
+        work.strike(Task.CANCEL_ORDER_BY_OPERATOR, intent_id)
+        if case.held.order.status is OrderStatus.CANCELED:
+            answer_by_state(work, case)
+        else:
+            CARRY_OUT.get(case.balance.status, cancel_and_refund)(task, work, case)
+
+
+def cancel_and_void(_: Worker, work: Work, case: Case) -> None:
+    """The money is only held: release it; the void's first outcome ends the intent."""
+    held, void_id, letter = case.held, new_id("void"), notice(case.held)
+    restocked = cancellations.cancel_and_void_locked(work.connection, held, SOURCE, letter, case.intent_id, void_id)
+    operators.await_outcome_locked(work.connection, case.intent_id, void_id)
+    if held.job_id:
+        work.strike(Task.CAPTURE_PAYMENT, held.job_id)
+    work.stage(Task.VOID_PAYMENT, void_id)
+    work.stage(Task.SEND_EMAIL, letter.id)
+    record(work, held, restocked)
+    work.record(Entry(held.id, PaymentEvent.VOID_STARTED, Queue.CANCEL, held.actor, {"void_id": void_id}))
+
+
+def cancel_only(_: Worker, work: Work, case: Case) -> None:
+    """Nobody holds or has taken money, or it is being released already."""
+    letter = notice(case.held)
+    restocked = cancellations.cancel_locked(work.connection, case.held, SOURCE, letter)
+    work.stage(Task.SEND_EMAIL, letter.id)
+    record(work, case.held, restocked)
+    answer_by_state(work, case)
+
+
+def cancel_and_refund(task: Worker, work: Work, case: Case) -> None:
+    """The money was taken: promise all that is left of it to the shopper, unless the operator keeps it."""
+    body = msgspec.convert(case.request.payload, OrderCancellation)
+    refund = CancellationRefund.SKIPPED if body.skip_refund else CancellationRefund.FULL
+    letter = paid_notice(case, is_refunded=not body.skip_refund)
+    restocked = cancellations.cancel_locked(work.connection, case.held, SOURCE, letter, refund)
+    work.stage(Task.SEND_EMAIL, letter.id)
+    record(work, case.held, restocked)
+    if case.balance.left and not body.skip_refund:
+        refund_rest(task, work, case, body.reason)
+    else:
+        answer_by_state(work, case)
+
+
+def refund_rest(task: Worker, work: Work, case: Case, reason: str | None) -> None:
+    """Promise what is left; right after an attempt that failed, the next one waits for its hour."""
+    now = datetime.now(UTC)
+    until = cools_until(case.refunds, timedelta(seconds=task.mesh.settings.refund_cooldown), now)
+    refund_id = promise(
+        work,
+        case.refunds,
+        order_id=case.held.id,
+        payment_id=case.held.payment_id,
+        amount=case.balance.left,
+        reason=reason,
+        source=Queue.CANCEL,
+        actor=case.held.actor,
+        delay=(until - now).total_seconds() if until else None,
+    )
+    if until:
+        given = GivenBack(refund_id, case.balance.left, case.balance.currency, RefundState.INITIATED)
+        finish(work, case.intent_id, canceled_by_operator(shown(work, case.held.id), given))
+    else:
+        operators.await_outcome_locked(work.connection, case.intent_id, refund_id)
+
+
+CARRY_OUT: Mapping[PaymentStatus, Callable[[Worker, Work, Case], None]] = {
+    PaymentStatus.UNPAID: cancel_only,
+    PaymentStatus.AUTHORIZED: cancel_and_void,
+    PaymentStatus.VOIDING: cancel_only,
+    PaymentStatus.VOIDED: cancel_only,
+}
+
+
+def answer_by_state(work: Work, case: Case) -> None:
+    """Answer how the money of a canceled order stands, or wait along for what gives it back."""
+    running = [one for one in case.refunds if one.status in PROMISED and not one.has_outcome]
+    void = operators.latest_void_locked(work.connection, case.held.id)
+    if running:
+        operators.await_outcome_locked(work.connection, case.intent_id, running[-1].refund_id)
+    elif case.balance.status is PaymentStatus.VOIDING and void and not void.unanswered:
+        operators.await_outcome_locked(work.connection, case.intent_id, void.id)
+    else:
+        finish(work, case.intent_id, canceled_by_operator(shown(work, case.held.id), latest(work, case)))
+
+
+def latest(work: Work, case: Case) -> GivenBack | None:
+    """What was given back last, or is about to be: a refund, else a void; None when there was nothing."""
+    currency = case.balance.currency
+    if case.refunds:
+        one = case.refunds[-1]
+        return GivenBack(one.refund_id, one.amount, currency, one.status)
+    void = operators.latest_void_locked(work.connection, case.held.id)
+    if void:
+        return GivenBack(void.id, case.balance.authorized, currency, STATUS_OF_VOID[void.state], is_void=True)
+    return None
+
+
+def paid_notice(case: Case, *, is_refunded: bool) -> NewEmail:
+    """The e-mail to a shopper who has paid."""
+    held = case.held
+    context = {"order_id": held.id, "total": held.total, "currency": held.currency, "is_refunded": is_refunded}
+    body = msgspec.json.encode(context).decode()
+    return NewEmail(new_id("mail"), held.id, held.id, Template.PAID_ORDER_CANCELED, held.email, body)

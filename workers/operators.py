@@ -1,0 +1,90 @@
+"""Operators: what their requests have in common, and who answers them.
+
+A request is judged once, under the order's lock.  What it starts or joins, a refund or a void, answers it with its
+first outcome: completed, failed, or still under way.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.domain.intents import TASK_OF, IntentState, Operation
+from shared.domain.payments import VoidState
+from shared.domain.refunds import Balance, RefundState
+from shared.errors import NotFound, Problem, RefundFailed, VoidFailed
+from shared.queues import Task
+from shared.store import intents, operators, orders, refunds
+from shared.store.operators import Request
+from shared.store.orders import HeldOrder
+from shared.store.refunds import Shown
+from workers.answers import GivenBack, canceled_by_operator, refunded
+from workers.base import Work
+
+#: How a void stands, in the words of a refund.
+STATUS_OF_VOID: Mapping[VoidState, RefundState] = {
+    VoidState.REQUESTED: RefundState.PROCESSING,
+    VoidState.RELEASED: RefundState.COMPLETED,
+    VoidState.OVERTAKEN: RefundState.FAILED,
+    VoidState.REFUSED: RefundState.FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A request that is to be judged, with all that it is about; the order is locked."""
+
+    intent_id: str
+    request: Request
+    held: HeldOrder
+    balance: Balance
+    refunds: list[Shown]
+
+
+def open_case(work: Work, task: Task, intent_id: str) -> Case | None:
+    """Lock the order and read the case; None when there is nothing to judge any more, or no order."""
+    held = orders.lock_for_intent(work.connection, intent_id)
+    if held is None:
+        work.strike(task, intent_id)
+        refuse(work, intent_id, NotFound("There is no such order"))
+        return None
+    request = operators.request(work.connection, intent_id)
+    if request.state is not IntentState.ACCEPTED:  # judged before; what it waits for will answer it
+        work.strike(task, intent_id)
+        return None
+    balance = refunds.balance_locked(work.connection, held.payment_id)
+    return Case(intent_id, request, held, balance, refunds.of_order(work.connection, held.id))
+
+
+def refuse(work: Work, intent_id: str, refusal: Problem) -> None:
+    """Store a no."""
+    work.ring(intents.end(work.connection, intent_id, IntentState.REFUSED, refusal.http_status, refusal.body()))
+
+
+def finish(work: Work, intent_id: str, body: str) -> None:
+    """Store the answer 200."""
+    work.ring(intents.end(work.connection, intent_id, IntentState.DONE, 200, body))
+
+
+def answer(work: Work, order_id: str, awaited: str, given: GivenBack) -> None:
+    """Answer everybody who waits for this void or refund, by how it stands now."""
+    asking = operators.awaiting_locked(work.connection, order_id, awaited)
+    order = shown(work, order_id) if asking else {}
+    for one in asking:
+        if one.operation is Operation.CANCEL_ORDER_BY_OPERATOR:
+            finish(work, one.intent_id, canceled_by_operator(order, given))
+        elif given.status is RefundState.FAILED:
+            refuse(work, one.intent_id, (VoidFailed if given.is_void else RefundFailed)())
+        else:
+            finish(work, one.intent_id, refunded(order, given))
+
+
+def shown(work: Work, order_id: str) -> dict[str, Any]:
+    """Return the order as operators see it, with its refunds."""
+    view = orders.view(work.connection, order_id) or {}
+    return view | {"refunds": refunds.of_order(work.connection, order_id)}
+
+
+def wake(work: Work, order_id: str) -> None:
+    """The order's money is not being taken any more: judge the requests that had to wait for that."""
+    for one in operators.held_back_locked(work.connection, order_id):
+        work.stage(TASK_OF[one.operation], one.intent_id)

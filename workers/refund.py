@@ -1,0 +1,216 @@
+"""Refund: give captured money back to the shopper.
+
+Claim, call, settle.  The claim counts the attempt and starts the life of its idempotency key before anybody is asked.
+After an attempt whose outcome is unknown the provider's own list of refunds is read first, since ours carries its id
+there; only while the key is sure to mean the same operation is it asked again.  A refund that the provider has taken
+in and not decided is followed until it is.  One that was completed can still fail there: a message about it has it
+read again.
+"""
+
+import time
+from dataclasses import dataclass
+
+import msgspec
+
+from shared.domain.emails import Template
+from shared.domain.refunds import RefundEvent, RefundState
+from shared.ids import new_id
+from shared.providers.ports import InProgress, PaymentProvider, ProviderRefund, RefundStatus, Refused, Unknown
+from shared.queues import Queue, Task
+from shared.store import alerts, emails, orders, refunds
+from shared.store.alerts import Severity
+from shared.store.emails import NewEmail
+from shared.store.refunds import Refund, Settled
+from shared.store.timeline import Entry
+from workers import operators
+from workers.answers import GivenBack
+from workers.app import app
+from workers.base import Work, Worker
+
+#: What a refund's status at the provider means to ours.
+MEANING = {
+    RefundStatus.PENDING: RefundEvent.PENDING,
+    RefundStatus.SUCCEEDED: RefundEvent.COMPLETED,
+    RefundStatus.FAILED: RefundEvent.FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is known after a call; no event means that nothing came of the key, and that it has served its time."""
+
+    event: RefundEvent | None
+    provider_id: str | None = None
+    error: str | None = None
+
+
+@app.task(base=Worker, bind=True, name=Task.REFUND_PAYMENT)
+def refund_payment(task: Worker, refund_id: str) -> None:
+    """Carry out one refund; safe to run any number of times."""
+    claimed_at = time.monotonic()
+    refund = claim(task, refund_id)
+    if refund is None:  # a twin already settled it
+        return
+    outcome = call(task.mesh.providers[refund.provider], refund, claimed_at)
+    with task.work() as work:
+        orders.lock(work.connection, refund.order_id)
+        settle(task, work, refund, outcome)
+
+
+def settle(task: Worker, work: Work, refund: Refund, outcome: Outcome) -> None:
+    """Write down what is known, whatever it is."""
+    if outcome.event is None:
+        renew_key(work, refund)
+    elif outcome.event is RefundEvent.FAILED:
+        fail(work, refund, outcome)
+    elif refund.state is RefundState.COMPLETED:  # and is so still
+        work.strike(Task.REFUND_PAYMENT, refund.id)
+    elif outcome.event is RefundEvent.COMPLETED:
+        complete(work, refund, outcome)
+    else:
+        keep_following(task, work, refund, outcome, outcome.event)
+
+
+def claim(task: Worker, refund_id: str) -> Refund | None:
+    """Count an attempt; one that was completed is only looked at again, one that failed is left alone."""
+    with task.work() as work:
+        order_id = refunds.order_of(work.connection, refund_id)
+        if order_id is None:
+            work.strike(Task.REFUND_PAYMENT, refund_id)
+            return None
+        orders.lock(work.connection, order_id)
+        refund = refunds.read_locked(work.connection, refund_id, task.mesh.settings.provider_key_lifetime)
+        if refund.state is RefundState.COMPLETED:
+            return refund
+        if refund.state is RefundState.FAILED:
+            work.strike(Task.REFUND_PAYMENT, refund_id)
+            return None
+        refunds.start_locked(work.connection, refund)
+        if refund.state is RefundState.INITIATED:
+            data = {"refund_id": refund_id, "amount": refund.amount, "attempt": refund.attempts + 1}
+            work.record(Entry(order_id, RefundEvent.STARTED, Queue.REFUND, data=data))
+        return refund.started()
+
+
+def call(provider: PaymentProvider, refund: Refund, claimed_at: float) -> Outcome:
+    """Ask the provider; after an attempt without an answer, first find out what became of it."""
+    try:
+        found = look_up(provider, refund)
+        if found is None:
+            if time.monotonic() - claimed_at >= refund.key_lives:
+                return Outcome(None)
+            found = provider.refund(refund.reference, refund.amount, refund.tag, refund.idempotency_key)
+    except Refused as refusal:
+        return Outcome(RefundEvent.FAILED, error=refusal.code)
+    except InProgress:
+        raise  # nothing is written: the message comes again
+    except Unknown as unknown:
+        if refund.state is RefundState.COMPLETED:
+            raise
+        return Outcome(RefundEvent.UNANSWERED, error=unknown.reason)
+    return Outcome(MEANING[found.status], found.provider_id, found.error)
+
+
+def look_up(provider: PaymentProvider, refund: Refund) -> ProviderRefund | None:
+    """Find the refund at the provider; None when it is not there.  Raises `Unknown`."""
+    try:
+        if refund.provider_id:
+            return provider.read_refund(refund.provider_id)
+        there = provider.refunds(refund.reference) if refund.asked else []
+    except Refused as refusal:  # of a question: it says nothing about the refund
+        raise Unknown(refusal.code) from refusal
+    return next((one for one in there if one.tag == refund.tag), None)
+
+
+def complete(work: Work, refund: Refund, outcome: Outcome) -> None:
+    """The money is on its way: write it down, tell the shopper, and answer everybody who asked for it."""
+    settled = refunds.settle_locked(work.connection, refund, RefundEvent.COMPLETED, outcome.provider_id, None)
+    work.strike(Task.REFUND_PAYMENT, refund.id)
+    if settled is None:
+        return
+    work.record(Entry(refund.order_id, RefundEvent.COMPLETED, Queue.REFUND, data=facts(refund, outcome)))
+    work.record(Entry(refund.order_id, settled.payment_event, Queue.REFUND, data=facts(refund, outcome)))
+    letter = notice(refund, settled)
+    emails.write(work.connection, letter)
+    work.stage(Task.SEND_EMAIL, letter.id)
+    for cause in (failed(refund), unanswered(refund), f"void_overtaken:{refund.payment_id}", parked(refund)):
+        alerts.resolve(work.connection, cause)
+    operators.answer(work, refund.order_id, refund.id, given(refund, settled.currency, RefundState.COMPLETED))
+
+
+def fail(work: Work, refund: Refund, outcome: Outcome) -> None:
+    """The provider will not do it: its share is free again, and a person must look."""
+    settled = refunds.settle_locked(work.connection, refund, RefundEvent.FAILED, outcome.provider_id, outcome.error)
+    work.strike(Task.REFUND_PAYMENT, refund.id)
+    if settled is None:
+        return
+    late = " after it had been completed" if refund.state is RefundState.COMPLETED else ""
+    work.record(Entry(refund.order_id, RefundEvent.FAILED, Queue.REFUND, data=facts(refund, outcome)))
+    if late:
+        work.record(Entry(refund.order_id, settled.payment_event, Queue.REFUND, data=facts(refund, outcome)))
+    for cause in (unanswered(refund), parked(refund)):
+        alerts.resolve(work.connection, cause)
+    title = f"Order {refund.order_id}: its refund of {refund.amount} failed{late} ({outcome.error})"
+    work.alert(failed(refund), Severity.CRITICAL, title, refund.order_id)
+    operators.answer(work, refund.order_id, refund.id, given(refund, settled.currency, RefundState.FAILED))
+
+
+def keep_following(task: Worker, work: Work, refund: Refund, outcome: Outcome, event: RefundEvent) -> None:
+    """Unknown is not failed, nor is undecided: the refund goes on, and whoever asked for it is told so."""
+    if not refunds.note_locked(work.connection, refund, outcome.provider_id, outcome.error):
+        return
+    task.try_again(work, refund.id, refund.attempts)
+    if event is RefundEvent.UNANSWERED:
+        title = f"Order {refund.order_id}: no answer to its refund of {refund.amount} yet"
+        work.alert(unanswered(refund), Severity.WARNING, title, refund.order_id)
+    else:
+        alerts.resolve(work.connection, unanswered(refund))
+    if refund.is_news(event):
+        work.record(Entry(refund.order_id, event, Queue.REFUND, data=facts(refund, outcome)))
+    currency = refunds.balance_locked(work.connection, refund.payment_id).currency
+    operators.answer(work, refund.order_id, refund.id, given(refund, currency, RefundState.PROCESSING))
+
+
+def renew_key(work: Work, refund: Refund) -> None:
+    """Nothing came of the old key, which the provider may have forgotten by now: go on under the next one."""
+    if refunds.renew_key_locked(work.connection, refund):
+        work.stage(Task.REFUND_PAYMENT, refund.id)
+
+
+def notice(refund: Refund, settled: Settled) -> NewEmail:
+    """The e-mail to the shopper; a refund that failed and was made again is told of again."""
+    context = {
+        "order_id": refund.order_id,
+        "refund_id": refund.id,
+        "total": refund.amount,
+        "currency": settled.currency,
+    }
+    cause = f"{refund.order_id}.{refund.id}.{refund.generation}"
+    body = msgspec.json.encode(context).decode()
+    return NewEmail(new_id("mail"), refund.order_id, cause, Template.REFUND_PROCESSED, settled.email, body)
+
+
+def given(refund: Refund, currency: str, status: RefundState) -> GivenBack:
+    """The refund, as an answer tells of it."""
+    return GivenBack(refund.id, refund.amount, currency, status)
+
+
+def facts(refund: Refund, outcome: Outcome) -> dict[str, object]:
+    """What the timeline tells of it."""
+    known = {"provider_id": outcome.provider_id, "error": outcome.error}
+    return {"refund_id": refund.id, "amount": refund.amount} | {name: fact for name, fact in known.items() if fact}
+
+
+def failed(refund: Refund) -> str:
+    """The cause of the alert about a refund that failed."""
+    return f"refund_failed:{refund.id}"
+
+
+def unanswered(refund: Refund) -> str:
+    """The cause of the alert about a refund that got no answer."""
+    return f"refund_unanswered:{refund.id}"
+
+
+def parked(refund: Refund) -> str:
+    """The cause of the alert about a refund that was given up."""
+    return f"parked:{Task.REFUND_PAYMENT}:{refund.id}"

@@ -1,0 +1,50 @@
+"""Refunding: how a refund begins, whoever wants it."""
+
+from datetime import datetime, timedelta
+
+from shared.domain.refunds import RefundEvent, RefundState
+from shared.ids import new_id
+from shared.queues import Task
+from shared.store import refunds
+from shared.store.refunds import NewRefund, Shown
+from shared.store.timeline import Entry
+from workers.base import Work
+
+
+def promise(
+    work: Work,
+    before: list[Shown],
+    *,
+    order_id: str,
+    payment_id: str,
+    amount: int,
+    reason: str | None,
+    source: str,
+    actor: str,
+    delay: float | None = None,
+) -> str:
+    """Promise `amount` minor units to the shopper, and stage the attempt; returns the refund.
+
+    `before` are the order's refunds: one of them that failed over the same amount is tried again, under its next key.
+    The first attempt begins `delay` seconds from now.
+    """
+    again = next((one for one in before if one.status is RefundState.FAILED and one.amount == amount), None)
+    if again:
+        refund_id, event = again.refund_id, RefundEvent.RETRIED
+        refunds.retry_locked(work.connection, refund_id)
+    else:
+        refund_id, event = new_id("rfd"), RefundEvent.INITIATED
+        new = NewRefund(refund_id, order_id, payment_id, amount, reason, source, actor)
+        refunds.insert_locked(work.connection, new)
+    work.stage(Task.REFUND_PAYMENT, refund_id, delay=delay)
+    work.record(Entry(order_id, event, source, actor, {"refund_id": refund_id, "amount": amount}))
+    return refund_id
+
+
+def cools_until(before: list[Shown], cooldown: timedelta, now: datetime) -> datetime | None:
+    """Return until when nothing may be tried again, since the latest attempt has failed; None when it may."""
+    attempts = [(one.last_attempt_at, one.status) for one in before if one.last_attempt_at]
+    at, status = max(attempts, default=(None, None))
+    if at is None or status is not RefundState.FAILED or at + cooldown <= now:
+        return None
+    return at + cooldown
