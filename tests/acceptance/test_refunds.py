@@ -41,6 +41,11 @@ def refund_requests(shop: Shop, purchase: Purchase) -> list[dict]:
     return [r for r in shop.requests_to_provider(purchase.reference) if r["operation"] == "refund"]
 
 
+def keys(shop: Shop, purchase: Purchase) -> set[str]:
+    """The idempotency keys under which the provider was asked for a refund."""
+    return {request["idempotency_key"] for request in refund_requests(shop, purchase)}
+
+
 def test_all_that_was_captured_is_refunded_and_the_shopper_told(shop):
     purchase = shop.buy_captured()
     answer = shop.refund(purchase.order_id, reason="It arrived broken")
@@ -227,8 +232,8 @@ def test_a_refund_that_failed_is_tried_again_when_its_hour_is_over(shop):
     assert refund_of(later)["status"] == "completed"
     (row,) = shop.view(purchase.order_id)["refunds"]
     assert row | {"status": "completed", "error": None, "attempts": 2} == row
-    keys = [request["idempotency_key"] for request in refund_requests(shop, purchase)]
-    assert keys == [f"refund:{row['refund_id']}:1", f"refund:{row['refund_id']}:2"]
+    assert keys(shop, purchase) == {f"refund:{row['refund_id']}:1", f"refund:{row['refund_id']}:2"}
+    assert len(refund_requests(shop, purchase)) == 2
     assert given_back(shop, purchase) == [3800]
     assert [alert["open"] for alert in shop.alerts(purchase.order_id)] == [False]
     again = shop.refund(purchase.order_id, one)
@@ -244,15 +249,17 @@ AFTER = ("drop_after", "timeout_after", "error_500_after")
 def test_an_unknown_outcome_is_not_a_failure_and_ends_as_one_refund_under_one_key(shop, fault):
     purchase = shop.buy_captured()
     shop.fault("refund", fault, reference=purchase.reference)
-    assert refund_of(shop.refund(purchase.order_id))["status"] == "processing"
+    # While the provider is silent a twin may find out first: the sweep sends it after a message out of patience.
+    status = refund_of(shop.refund(purchase.order_id))["status"]
+    assert status in (("processing", "completed") if "timeout" in fault else ("processing",))
     eventually(lambda: money(shop, purchase) == ("refunded", 3800, 0, 3800))
     (row,) = shop.view(purchase.order_id)["refunds"]
     assert given_back(shop, purchase) == [3800]
     assert {request["idempotency_key"] for request in refund_requests(shop, purchase)} == {
         f"refund:{row['refund_id']}:1"
     }
-    assert [alert["open"] for alert in shop.alerts(purchase.order_id)] == [False]
-    assert "refund_unanswered" in shop.events(purchase.order_id)
+    assert [alert["open"] for alert in shop.alerts(purchase.order_id)] == [False] * (status == "processing")
+    assert ("refund_unanswered" in shop.events(purchase.order_id)) == (status == "processing")
     assert refund_of(shop.refund(purchase.order_id))["alreadyRefunded"]
 
 
