@@ -273,9 +273,9 @@ class Shop:
         answer = self.outside.post(f"{self.urls['stripe']}/_sandbox/latency", json=latency)
         assert answer.status_code < 300, answer.text
 
-    def decide(self, outcome: str, provider_id: str) -> None:
-        """Let a refund that the provider has taken in `succeed` or `fail`, also after it had succeeded."""
-        answer = self.outside.post(f"{self.urls['stripe']}/_sandbox/{outcome}/{provider_id}")
+    def happen(self, what: str, provider_id: str, **how: Any) -> None:
+        """Let something happen at the provider: a hold may `expire` or `shorten`, a refund `succeed` or `fail`."""
+        answer = self.outside.post(f"{self.urls['stripe']}/_sandbox/{what}/{provider_id}", params=how)
         assert answer.status_code == 200, answer.text
 
     def behave(self) -> None:

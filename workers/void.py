@@ -15,7 +15,7 @@ from shared.domain.refunds import VOID_OF_CAPTURED, Overtaken
 from shared.domain.transitions import advance
 from shared.providers.ports import HoldStatus, InProgress, PaymentProvider, Refused, Unknown, Voided
 from shared.queues import Queue, Task
-from shared.store import alerts, cancellations, intents, operators, orders, payments, refunds
+from shared.store import cancellations, intents, operators, orders, payments, refunds
 from shared.store.alerts import Severity
 from shared.store.payments import Hold
 from shared.store.timeline import Entry
@@ -65,9 +65,13 @@ def void_payment(task: Worker, void_id: str) -> None:
 
 
 def claim(task: Worker, void_id: str) -> Hold | None:
-    """Read what is to be released."""
+    """Read what is to be released; a message about what is settled is struck out."""
     with task.mesh.database.statement() as connection:
-        return payments.claim_void(connection, void_id)
+        hold = payments.claim_void(connection, void_id)
+    if hold is None:
+        with task.work() as work:
+            work.strike(Task.VOID_PAYMENT, void_id)
+    return hold
 
 
 def call(provider: PaymentProvider, hold: Hold) -> Outcome:
@@ -108,8 +112,6 @@ def settle(work: Work, hold: Hold, event: PaymentEvent, outcome: Outcome) -> Non
         refund_instead(work, hold, status, outcome.captured)
     elif event is PaymentEvent.VOID_REFUSED:
         alarm(work, hold, status)
-    if hold.attempts:
-        alerts.resolve(work.connection, f"parked:{Task.VOID_PAYMENT}:{hold.void_id}")
     if settled.operators:
         answer(work, hold.order_id, hold.void_id, _given(work, hold, after))
 

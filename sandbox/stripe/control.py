@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from urllib.parse import parse_qs
 
 from sandbox.faults import Faults
@@ -31,6 +32,9 @@ class Control:
                 "GET /_sandbox/webhooks": lambda query, ids: Response.json({"owed": store.owed()}),
                 "DELETE /_sandbox/idempotency_keys": lambda query, ids: Response.json({"keys": store.forget_keys()}),
                 "POST /_sandbox/expire/{id}": lambda query, ids: self._happen(holding.expire, ids[0]),
+                "POST /_sandbox/shorten/{id}": lambda query, ids: self._happen(
+                    partial(holding.shorten, seconds=int(query["seconds"][0])), ids[0]
+                ),
                 "POST /_sandbox/succeed/{id}": lambda query, ids: self._happen(refunds.succeed, ids[0]),
                 "POST /_sandbox/fail/{id}": lambda query, ids: self._happen(refunds.fail, ids[0]),
             }

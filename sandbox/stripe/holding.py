@@ -125,6 +125,15 @@ def expire(call: Call) -> PaymentIntent:
     return _finish(call, intent, charge)
 
 
+def shorten(call: Call, seconds: int) -> Charge:
+    """Let an authorization lapse so many seconds from now, as some networks' do sooner than others'."""
+    charge = call.latest_charge(call.payment_intent())
+    charge.card.capture_before = int(time.time()) + seconds
+    call.store.save(charge)
+    call.announce("charge.updated", charge)
+    return charge
+
+
 def _release(call: Call, intent: PaymentIntent, reason: str | None, operation: str) -> PaymentIntent:
     released = intent.amount_capturable
     intent.status, intent.amount_capturable = "canceled", 0

@@ -9,6 +9,7 @@ from shared.domain import orders, payments
 from shared.domain.orders import CancellationRefund, OrderEvent
 from shared.domain.payments import CaptureEvent, CaptureState, PaymentEvent, PaymentStatus, VoidState
 from shared.domain.transitions import advance
+from shared.queues import Task
 from shared.store.emails import NewEmail
 from shared.store.intents import Bell
 from shared.store.orders import HeldOrder
@@ -62,7 +63,7 @@ _SETTLE_VOID = text("""
                             ELSE released END
         WHERE id IN (SELECT payment_id FROM settled)
     ), resolved AS (
-        UPDATE alerts SET resolved_at = now() WHERE cause = :resolves AND resolved_at IS NULL
+        UPDATE alerts SET resolved_at = now() WHERE cause IN (:resolves, :parked) AND resolved_at IS NULL
     ), answered AS (
         UPDATE intents
         SET state = 'done', answer_status = 200, answer_body = :answer, ended_at = now(), hindrance = NULL
@@ -136,7 +137,7 @@ def settle_void_locked(
     """Write the provider's answer down, once, and end every cancel that waits for it with 200 and `answer`.
 
     `after` is the void's last state; `captured` are the minor units that somebody captured at the provider instead;
-    `resolves` is the cause of an alert that goes away.  Returns who is to be told; None when a twin settled the void.
+    `resolves` is the cause of an alert that goes away, as does one about the void being parked.  Returns who is to be told; None when a twin settled the void.
     """
     rows = connection.execute(
         _SETTLE_VOID,
@@ -148,6 +149,7 @@ def settle_void_locked(
             "error": error,
             "answer": answer,
             "resolves": resolves,
+            "parked": f"parked:{Task.VOID_PAYMENT}:{hold.void_id}",
         },
     ).all()
     if not rows:

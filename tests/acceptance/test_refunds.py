@@ -294,7 +294,7 @@ def test_a_refund_that_the_provider_has_not_decided_is_followed(shop):
         assert refund_of(shop.refund(purchase.order_id))["status"] == "processing"
         assert money(shop, purchase) == ("captured", 3800, 3800, 0)
         (row,) = shop.view(purchase.order_id)["refunds"]
-        shop.decide(outcome, row["provider_id"])
+        shop.happen(outcome, row["provider_id"])
         after = ("refunded", 3800, 0, 3800) if outcome == "succeed" else ("captured", 3800, 0, 0)
         eventually(lambda purchase=purchase, after=after: money(shop, purchase) == after)
         assert len(refund_requests(shop, purchase)) == 1
@@ -305,7 +305,7 @@ def test_a_refund_that_fails_after_it_had_succeeded_is_reopened_and_can_be_made_
     purchase = shop.buy_captured()
     refund_id = refund_of(shop.refund(purchase.order_id))["refundId"]
     (row,) = shop.view(purchase.order_id)["refunds"]
-    shop.decide("fail", row["provider_id"])
+    shop.happen("fail", row["provider_id"])
     shop.sql("INSERT INTO outbox (subject, task, due_at) VALUES (%s, 'refund.payment', now())", refund_id)
     eventually(lambda: money(shop, purchase) == ("captured", 3800, 0, 0))
     (alert,) = shop.alerts(purchase.order_id)

@@ -110,31 +110,44 @@ def test_the_first_answer_is_kept_under_its_key_though_the_void_succeeds_later(s
     assert shop.cancel(purchase).json() == voided(purchase)
 
 
-def test_money_that_was_captured_behind_our_back_is_not_called_free(shop):
+def test_money_that_was_captured_behind_our_back_is_not_called_free_and_goes_back_as_a_refund(shop):
     purchase = shop.buy()
     shop.provider.v1.payment_intents.capture(purchase.reference)
     answer = shop.cancel(purchase)
     assert_failed(purchase, answer)
-    view = shop.view(purchase.order_id)
-    assert view["status"] == "canceled"
-    assert view["payment"] | {"status": "captured", "captured": 3800, "released": 0} == view["payment"]
-    assert [entry["event"] for entry in view["timeline"]][-1] == "void_overtaken_by_capture"
+    assert_refunded_instead(shop, purchase)
     assert shop.sql("SELECT state FROM voids WHERE order_id = %s", purchase.order_id) == [("overtaken",)]
-    assert shop.ledger(purchase.reference)[-1] == "payment_intent.captured"
-    assert_alarmed_once(shop, purchase, is_open=True)
+    (alert,) = shop.alerts(purchase.order_id)
+    assert (alert["severity"], alert["open"]) == ("warning", False)
     assert shop.cancel(purchase).content == answer.content
 
 
-def test_money_that_was_captured_while_the_void_failed_is_found_out(shop):
+def test_money_that_was_captured_while_the_void_failed_is_found_out_and_refunded(shop):
     purchase = shop.buy()
     cut_off(shop, purchase, "drop_before")
     assert_failed(purchase, shop.cancel(purchase))
     shop.provider.v1.payment_intents.capture(purchase.reference)
     shop.behave()
-    view = eventually(lambda: (seen := shop.view(purchase.order_id))["payment"]["status"] == "captured" and seen)
-    assert view["payment"]["captured"] == 3800
-    assert [entry["event"] for entry in view["timeline"]][-2:] == ["void_unanswered", "void_overtaken_by_capture"]
-    assert_alarmed_once(shop, purchase, is_open=True)
+    assert_refunded_instead(shop, purchase)
+    assert [(alert["severity"], alert["open"]) for alert in shop.alerts(purchase.order_id)] == [
+        ("critical", False),
+        ("warning", False),
+    ]
+
+
+def assert_refunded_instead(shop: Shop, purchase: Purchase) -> None:
+    """The order stays canceled, and what was captured of it is back."""
+    view = eventually(lambda: (seen := shop.view(purchase.order_id))["payment"]["status"] == "refunded" and seen)
+    assert (view["status"], view["cancellation_refund"]) == ("canceled", "full")
+    assert view["payment"] | {"captured": 3800, "released": 0, "refunding": 0, "refunded": 3800} == view["payment"]
+    assert shop.ledger(purchase.reference)[-2:] == ["payment_intent.captured", "refund.created"]
+    assert [entry["event"] for entry in view["timeline"]][-5:] == [
+        "void_overtaken_by_capture",
+        "refund_initiated",
+        "refund_started",
+        "refund_completed",
+        "payment_refunded",
+    ]
 
 
 def test_a_hold_that_was_released_behind_our_back_is_voided_without_an_alert(shop):

@@ -1,0 +1,128 @@
+"""What is parked is put back to work by an operator, with a reason, and ends as if it had never been given up."""
+
+import uuid
+
+import pytest
+
+from tests.problems import assert_problem
+from tests.shop import Purchase, Shop, eventually
+
+FOR_EVER = -1
+
+
+def give_up(shop: Shop, table: str, purchase: Purchase) -> str:
+    """Let the next attempt of an order's void, refund or capture be its last one; returns the row."""
+    limit = shop.settings.retry_limit
+    statement = f"UPDATE {table} SET attempts = %s WHERE order_id = %s RETURNING id"  # noqa: S608  # of our own tables
+    ((subject,),) = shop.sql(statement, limit, purchase.order_id)
+    eventually(lambda: parked(shop, subject) == [True])
+    eventually(lambda: shop.reminders(subject) == 0)
+    return str(subject)
+
+
+def parked(shop: Shop, subject: str) -> list[bool]:
+    """Whether the alerts about this being parked are open, oldest first."""
+    rows = shop.sql("SELECT resolved_at IS NULL FROM alerts WHERE cause LIKE %s ORDER BY id", f"parked:%:{subject}")
+    return [is_open for (is_open,) in rows]
+
+
+def silence(shop: Shop, operation: str, reference: str) -> None:
+    """Let the provider say nothing about a payment until it behaves again."""
+    for one in (operation, "retrieve"):
+        shop.fault(one, "drop_before", reference=reference, times=FOR_EVER)
+
+
+def assert_retried(shop: Shop, purchase: Purchase, task: str, subject: str) -> None:
+    """The operator's words stand in the timeline."""
+    (entry,) = [entry for entry in shop.view(purchase.order_id)["timeline"] if entry["event"] == "retried"]
+    assert entry["actor"] == "admin:op_1"
+    assert entry["data"] == {"reason": "looked into it", "retried": [{"task": task, "subject": subject}]}
+
+
+def test_a_parked_refund_goes_on_and_moves_its_money_once(shop):
+    purchase = shop.buy_captured()
+    shop.fault("refund", "drop_after", reference=purchase.reference)
+    silence(shop, "refund", purchase.reference)
+    headers = shop.bearer("admin", "op_1") | {"Prefer": "respond-async"}
+    accepted = shop.http.post(f"/api/admin/orders/{purchase.order_id}/refund", json={}, headers=headers).json()
+    eventually(lambda: any(refund["error"] for refund in shop.view(purchase.order_id)["refunds"]))
+    refund_id = give_up(shop, "refunds", purchase)
+    shop.behave()
+    answer = shop.retry(accepted["intent"])
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == {"id": accepted["intent"], "retried": [{"task": "refund.payment", "id": refund_id}]}
+    eventually(lambda: shop.view(purchase.order_id)["payment"]["status"] == "refunded")
+    assert shop.ledger(purchase.reference).count("refund.created") == 1
+    assert parked(shop, refund_id) == [False]
+    assert_retried(shop, purchase, "refund.payment", refund_id)
+    assert_problem(shop.retry(accepted["intent"]), 409, code="not_parked")
+
+
+def test_a_parked_void_goes_on_by_its_own_id(shop):
+    purchase = shop.buy()
+    silence(shop, "cancel", purchase.reference)
+    assert shop.cancel(purchase).json()["payment_action"] == "void_failed"
+    void_id = give_up(shop, "voids", purchase)
+    shop.behave()
+    assert shop.retry(void_id).status_code == 200
+    eventually(lambda: shop.view(purchase.order_id)["payment"]["status"] == "voided")
+    assert shop.ledger(purchase.reference).count("payment_intent.canceled") == 1
+    assert parked(shop, void_id) == [False]
+    assert_retried(shop, purchase, "void.payment", void_id)
+    assert not any(alert["open"] for alert in shop.alerts(purchase.order_id))
+
+
+def test_a_parked_capture_goes_on_and_what_waited_for_it_too(shop):
+    reference = shop.authorize()
+    shop.fault("capture", "drop_after", reference=reference)
+    body = shop.order(reference)
+    registered = shop.register(body).json()
+    purchase = Purchase(registered["order_id"], registered["modification_token"], reference, registered["total"])
+    shop.fault("retrieve", "drop_before", reference=reference, times=FOR_EVER)
+    shop.remind(shop.hurry(purchase))
+    eventually(lambda: shop.view(purchase.order_id)["payment"]["status"] == "capturing")
+    headers = shop.bearer("admin", "op_1") | {"Prefer": "respond-async"}
+    accepted = shop.http.post(f"/api/admin/orders/{purchase.order_id}/cancel", json={}, headers=headers)
+    job_id = give_up(shop, "capture_jobs", purchase)
+    shop.behave()
+    assert shop.retry(job_id).status_code == 200
+    answer = eventually(lambda: shop.intent(accepted.headers["location"], shop.bearer("admin"))["answer"])
+    assert answer["body"]["data"]["refundDetails"]["status"] == "completed"
+    assert shop.ledger(reference)[2:] == ["payment_intent.captured", "refund.created"]
+    assert parked(shop, job_id) == [False]
+
+
+@pytest.mark.usefixtures("breaks_on_purpose")
+def test_a_parked_intent_gets_its_answer_after_all(shop):
+    reference = shop.authorize()
+    shop.fault("retrieve", "drop_before", reference=reference, times=FOR_EVER)
+    body, key = shop.order(reference), {"Idempotency-Key": uuid.uuid4().hex}
+    accepted = shop.register(body, Prefer="respond-async", **key)
+    intent_id = accepted.json()["intent"]
+    limit = shop.settings.retry_limit
+    eventually(lambda: shop.sql("SELECT 1 FROM outbox WHERE subject = %s AND breakages > 0", intent_id))
+    shop.sql("UPDATE outbox SET breakages = %s WHERE subject = %s", limit, intent_id)
+    problem = eventually(lambda: shop.intent(accepted.headers["location"], shop.bearer("admin"))["answer"])
+    assert (problem["status"], problem["body"]["code"]) == (500, "parked")
+    assert_problem(shop.register(body, **key), 500, code="parked")
+    assert parked(shop, intent_id) == [True]
+
+    shop.behave()
+    assert shop.retry(intent_id).json()["retried"] == [{"task": "register.order", "id": intent_id}]
+    eventually(lambda: shop.intent(accepted.headers["location"], shop.bearer("admin"))["state"] == "done")
+    answer = shop.register(body, **key)
+    assert (answer.status_code, answer.headers["idempotent-replayed"]) == (201, "true")
+    assert shop.view(body["order_id"])["status"] == "pending"
+    assert parked(shop, intent_id) == [False]
+
+
+def test_what_is_not_parked_or_unknown_is_refused_and_only_operators_may(shop):
+    purchase = shop.buy()
+    intent_id = shop.cancel(purchase, Prefer="respond-async").json()["intent"]
+    eventually(lambda: shop.view(purchase.order_id)["payment"]["status"] == "voided")
+    assert_problem(shop.retry(intent_id), 409, code="not_parked")
+    assert_problem(shop.retry(f"int_{uuid.uuid4().hex}"), 404, code="not_found")
+    assert_problem(shop.retry(intent_id, reason=""), 422, code="invalid")
+    path = f"/api/admin/intents/{intent_id}/retry"
+    for headers in (shop.bearer("service"), {"x-modification-token": purchase.token}):
+        assert_problem(shop.http.post(path, json={"reason": "please"}, headers=headers), 403, code="forbidden")
