@@ -137,7 +137,8 @@ def settle_void_locked(
     """Write the provider's answer down, once, and end every cancel that waits for it with 200 and `answer`.
 
     `after` is the void's last state; `captured` are the minor units that somebody captured at the provider instead;
-    `resolves` is the cause of an alert that goes away, as does one about the void being parked.  Returns who is to be told; None when a twin settled the void.
+    `resolves` is the cause of an alert that goes away; so does one about the void being parked.  Returns who is to be
+    told; None when a twin settled the void.
     """
     rows = connection.execute(
         _SETTLE_VOID,

@@ -41,6 +41,11 @@ intents = {{ values = {intents} }}
 [[operations]]
 include-name = "POST /orders"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "409", "422", "5xx"]
+
+# So may a refund: more than is left, or more places than the currency has; a part needs a key.
+[[operations]]
+include-name = "POST /api/admin/orders/{{order_id}}/refund"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "404", "409", "422", "429", "5xx"]
 """
 
 
@@ -62,7 +67,16 @@ def test_whatever_the_shop_sends_is_answered_as_described(shop: Shop, tmp_path: 
     orders = [shop.buy().order_id for _ in range(3)]
     accepted = shop.http.put("/stock/SCHEMA", json={"quantity": 1}, headers=shop.bearer("service") | ASYNC)
     credentials = f'bearer.bearer = "{_token(shop.bearer("service"))}"'
-    _attack(shop, tmp_path, credentials, orders, [accepted.json()["intent"]], "--exclude-path-regex=^/store/")
+    _attack(shop, tmp_path, credentials, orders, [accepted.json()["intent"]], "--exclude-path-regex=^/(store|api)/")
+
+
+@pytest.mark.timeout(400)
+def test_whatever_an_operator_sends_is_answered_as_described(shop: Shop, tmp_path: Path) -> None:
+    orders = [*(shop.buy_captured().order_id for _ in range(3)), shop.buy().order_id]
+    accepted = shop.cancel_by_operator(shop.buy().order_id, ASYNC)
+    credentials = f'bearer.bearer = "{_token(shop.bearer("admin"))}"'
+    choice = "--include-path-regex=^/(api|orders/|intents)"
+    _attack(shop, tmp_path, credentials, orders, [accepted.json()["intent"]], choice)
 
 
 @pytest.mark.timeout(400)
