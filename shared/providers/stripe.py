@@ -109,7 +109,7 @@ class Stripe:
             captured=captured,
             released=0 if status is HoldStatus.UNCONFIRMED else intent.amount - captured - held,
             capture_before=_capture_before(intent),
-            expired=intent.cancellation_reason in EXPIRED,
+            expired=getattr(intent, "cancellation_reason", None) in EXPIRED,
         )
 
     def void(self, reference: str, key: str) -> Voided:
