@@ -250,7 +250,6 @@ ANSWERS: Mapping[str, Any] = {
                     "authorized": _MONEY,
                     "captured": _MONEY,
                     "released": _MONEY,
-                    "refunding": _MONEY,
                     "refunded": _MONEY,
                 }
             ),

@@ -73,22 +73,28 @@ def cancel_only(_: Worker, work: Work, case: Case) -> None:
 def cancel_and_refund(task: Worker, work: Work, case: Case) -> None:
     """The money was taken: promise all that is left of it to the shopper, unless the operator keeps it."""
     body = msgspec.convert(case.request.payload, OrderCancellation)
-    refund = CancellationRefund.SKIPPED if body.skip_refund else CancellationRefund.FULL
+    kept = CancellationRefund.SKIPPED if body.skip_refund else CancellationRefund.FULL
+    now = datetime.now(UTC)
+    until = cools_until(case.refunds, timedelta(seconds=task.mesh.settings.refund_cooldown), now)
+    refund_id = None
+    if case.balance.left and not body.skip_refund:  # right after an attempt that failed, the next waits for its hour
+        refund_id = promise_rest(work, case, body.reason, (until - now).total_seconds() if until else None)
     letter = paid_notice(case, is_refunded=not body.skip_refund)
-    restocked = cancellations.cancel_locked(work.connection, case.held, SOURCE, letter, refund)
+    restocked = cancellations.cancel_locked(work.connection, case.held, SOURCE, letter, kept)
     work.stage(Task.SEND_EMAIL, letter.id)
     record(work, case.held, restocked)
-    if case.balance.left and not body.skip_refund:
-        refund_rest(task, work, case, body.reason)
+    if refund_id and until:
+        given = GivenBack(refund_id, case.balance.left, case.balance.currency, RefundState.INITIATED)
+        finish(work, case.intent_id, canceled_by_operator(shown(work, case.held.id), given))
+    elif refund_id:
+        operators.await_outcome_locked(work.connection, case.intent_id, refund_id)
     else:
         answer_by_state(work, case)
 
 
-def refund_rest(task: Worker, work: Work, case: Case, reason: str | None) -> None:
-    """Promise what is left; right after an attempt that failed, the next one waits for its hour."""
-    now = datetime.now(UTC)
-    until = cools_until(case.refunds, timedelta(seconds=task.mesh.settings.refund_cooldown), now)
-    refund_id = promise(
+def promise_rest(work: Work, case: Case, reason: str | None, delay: float | None) -> str:
+    """Promise what is left of the captured money; returns the refund."""
+    return promise(
         work,
         case.refunds,
         order_id=case.held.id,
@@ -97,13 +103,8 @@ def refund_rest(task: Worker, work: Work, case: Case, reason: str | None) -> Non
         reason=reason,
         source=Queue.CANCEL,
         actor=case.held.actor,
-        delay=(until - now).total_seconds() if until else None,
+        delay=delay,
     )
-    if until:
-        given = GivenBack(refund_id, case.balance.left, case.balance.currency, RefundState.INITIATED)
-        finish(work, case.intent_id, canceled_by_operator(shown(work, case.held.id), given))
-    else:
-        operators.await_outcome_locked(work.connection, case.intent_id, refund_id)
 
 
 CARRY_OUT: Mapping[PaymentStatus, Callable[[Worker, Work, Case], None]] = {

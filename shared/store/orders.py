@@ -113,7 +113,7 @@ _VIEW = text("""
            o.grace_until, o.edit_status, o.canceled_at, o.cancellation_source, o.cancellation_refund,
            json_build_object('provider', p.provider, 'reference', p.reference, 'status', p.status,
                'authorized', p.authorized, 'captured', p.captured, 'released', p.released,
-               'refunding', p.refunding, 'refunded', p.refunded) AS payment,
+               'refunded', p.refunded) AS payment,
            (SELECT json_agg(json_build_object('line', l.line, 'sku', l.sku, 'quantity', l.quantity,
                 'unit_price', l.unit_price, 'tax_rate', l.tax_rate::text) ORDER BY l.line)
             FROM order_lines l WHERE l.order_id = o.id) AS lines

@@ -185,7 +185,6 @@ def test_amounts_and_timeline_of_an_order_tell_of_all_that_happened(shop):
         "authorized": 5000,
         "captured": 3800,
         "released": 1200,
-        "refunding": 0,
         "refunded": 800,
     }
     assert [(refund["amount"], refund["status"]) for refund in view["refunds"]] == [(800, "completed")]

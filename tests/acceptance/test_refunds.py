@@ -27,8 +27,12 @@ def refund_of(answer) -> dict:
 
 
 def money(shop: Shop, purchase: Purchase) -> tuple:
+    """How the payment stands: its status, what was captured, what is promised of it, and what is back."""
+    query = "SELECT status, captured, refunding, refunded FROM payments WHERE order_id = %s"
+    ((*stands,),) = shop.sql(query, purchase.order_id)
     payment = shop.view(purchase.order_id)["payment"]
-    return payment["status"], payment["captured"], payment["refunding"], payment["refunded"]
+    assert (payment["status"], payment["captured"], payment["refunded"]) == (stands[0], stands[1], stands[3])
+    return tuple(stands)
 
 
 def given_back(shop: Shop, purchase: Purchase) -> list[int]:
