@@ -1,6 +1,7 @@
 """Bodies and path segments: read, bounded, and checked for shape before anything is recorded."""
 
 import re
+from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
 import falcon
@@ -12,6 +13,12 @@ from shared.requests import ID, ID_LENGTH
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 _ID = re.compile(ID)
+
+#: Reads numbers as they are written: no float is ever an amount of money.
+_exact = msgspec.json.Decoder(float_hook=Decimal)
+
+#: Longer numbers are no integers that anybody sends.
+DIGITS = 20
 
 
 def read(request: falcon.Request, shape: type[Body], limit: int) -> Body:
@@ -40,15 +47,15 @@ def _decoded(raw: bytes, shape: type[Body]) -> Body:
         return msgspec.json.decode(raw, type=shape)
     except msgspec.ValidationError as error:
         try:  # JSON knows one kind of number: 10.0 is the integer 10
-            return msgspec.convert(_with_integers(msgspec.json.decode(raw)), shape)
+            return msgspec.convert(_with_integers(_exact.decode(raw)), shape)
         except msgspec.ValidationError:
             raise
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, RecursionError, InvalidOperation):  # the last: an exponent beyond all bounds
             raise error from None
 
 
 def _with_integers(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, Decimal) and value.adjusted() < DIGITS and value == value.to_integral_value():
         return int(value)
     if isinstance(value, list):
         return [_with_integers(item) for item in value]

@@ -125,8 +125,7 @@ Major = Annotated[
             "type": ["number", "string"],
             "format": "decimal",
             "exclusiveMinimum": 0,
-            "maximum": 999_999_999,
-            "pattern": r"^[1-9][0-9]{0,8}(\.[0-9]{1,2})?" + END,
+            "maximum": 999_999_999_999,
         },
     ),
 ]

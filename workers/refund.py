@@ -79,11 +79,14 @@ def claim(task: Worker, refund_id: str) -> Refund | None:
             work.strike(Task.REFUND_PAYMENT, refund_id)
             return None
         orders.lock(work.connection, order_id)
-        refund = refunds.read_locked(work.connection, refund_id, task.mesh.settings.provider_key_lifetime)
+        limits = task.mesh.settings
+        refund = refunds.read_locked(work.connection, refund_id, limits.provider_key_lifetime, limits.refund_cooldown)
         if refund.state is RefundState.COMPLETED:
             return refund
         if refund.state is RefundState.FAILED:
             work.strike(Task.REFUND_PAYMENT, refund_id)
+            return None
+        if not refund.due:  # a stray message; the outbox knows the hour
             return None
         refunds.start_locked(work.connection, refund)
         if refund.state is RefundState.INITIATED:

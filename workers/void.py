@@ -15,7 +15,7 @@ from shared.domain.refunds import VOID_OF_CAPTURED, Overtaken
 from shared.domain.transitions import advance
 from shared.providers.ports import HoldStatus, InProgress, PaymentProvider, Refused, Unknown, Voided
 from shared.queues import Queue, Task
-from shared.store import cancellations, intents, operators, orders, payments, refunds
+from shared.store import alerts, cancellations, intents, operators, orders, payments, refunds
 from shared.store.alerts import Severity
 from shared.store.payments import Hold
 from shared.store.timeline import Entry
@@ -102,7 +102,7 @@ def settle(work: Work, hold: Hold, event: PaymentEvent, outcome: Outcome) -> Non
         captured=outcome.captured,
         error=outcome.error,
         answer=canceled(hold.order_id, after),
-        resolves=None if event is PaymentEvent.VOID_REFUSED else _cause(hold),
+        resolves=_cause(hold) if event is PaymentEvent.VOIDED else None,
     )
     if settled is None:
         return
@@ -133,6 +133,7 @@ def refund_instead(work: Work, hold: Hold, status: OrderStatus, captured: int) -
         actor="mesh",
     )
     cancellations.promise_refund_locked(work.connection, hold.order_id)
+    alerts.resolve(work.connection, _cause(hold))
     operators.await_instead_locked(work.connection, hold.order_id, hold.void_id, refund_id)
     title = f"Order {hold.order_id}: its payment was captured before its void. It is being refunded."
     work.alert(f"void_overtaken:{hold.payment_id}", Severity.WARNING, title, hold.order_id)

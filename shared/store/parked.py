@@ -88,8 +88,11 @@ def find(connection: Connection, named: str) -> Parked | None:
     intent = connection.execute(_NAMED, {"id": named}).one_or_none()
     if intent:
         own = Message(TASK_OF[Operation(intent.operation)], named)
-        found = [own, *_money_of(connection, intent.order_id)]
-        return Parked(intent.order_id, _given_up(connection, found), IntentState(intent.state))
+        state = IntentState(intent.state)
+        found = _given_up(connection, [own, *_money_of(connection, intent.order_id)])
+        if state is IntentState.PARKED and not found:  # what it waited for went on by itself: it is judged once more
+            found = [own]
+        return Parked(intent.order_id, found, state)
     money = connection.execute(_MONEY_NAMED, {"id": named}).one_or_none()
     if money is None:
         return None

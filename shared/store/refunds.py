@@ -46,6 +46,8 @@ class Refund:
     provider_id: str | None
     #: How the attempt before ended, when its outcome is not known.
     last_error: str | None
+    #: Whether the cooldown after an attempt that failed is over.
+    due: bool
     #: Whether an attempt was made under the key of this generation.
     asked: bool
     #: Seconds for which the key surely means the same operation to the provider; none are left when it is negative.
@@ -123,6 +125,8 @@ _ORDER = text("SELECT order_id FROM refunds WHERE id = :id")
 _READ = text("""
     SELECT r.id, r.order_id, r.payment_id, p.provider, p.reference, r.amount, r.state, r.generation, r.attempts,
            r.provider_id, r.last_error, r.key_since IS NOT NULL AS asked,
+           r.state <> 'initiated' OR r.last_attempt_at IS NULL
+               OR r.last_attempt_at <= now() - make_interval(secs => :cooldown) AS due,
            :key_lifetime - extract(epoch FROM now() - coalesce(r.key_since, now()))::float8 AS key_lives
     FROM refunds r JOIN payments p ON p.id = r.payment_id
     WHERE r.id = :id
@@ -191,9 +195,14 @@ def order_of(connection: Connection, refund_id: str) -> str | None:
     return order_id
 
 
-def read_locked(connection: Connection, refund_id: str, key_lifetime: float) -> Refund:
-    """Read a refund with its payment; the caller holds the order's lock."""
-    return _refund(connection.execute(_READ, {"id": refund_id, "key_lifetime": key_lifetime}).one())
+def read_locked(connection: Connection, refund_id: str, key_lifetime: float, cooldown: float) -> Refund:
+    """Read a refund with its payment; the caller holds the order's lock.
+
+    `key_lifetime` and `cooldown` are seconds: for how long a key means the same operation to the provider, and how long
+    a refund that failed is left alone.
+    """
+    values = {"id": refund_id, "key_lifetime": key_lifetime, "cooldown": cooldown}
+    return _refund(connection.execute(_READ, values).one())
 
 
 def start_locked(connection: Connection, refund: Refund) -> None:
@@ -257,6 +266,7 @@ def _refund(row: Row[Any]) -> Refund:
         attempts=row.attempts,
         provider_id=row.provider_id,
         last_error=row.last_error,
+        due=row.due,
         asked=row.asked,
         key_lives=row.key_lives,
     )

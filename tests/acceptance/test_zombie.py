@@ -1,6 +1,9 @@
 """The zombie: an order that is canceled while its void fails.  It stays canceled, and its money is freed in the end."""
 
+import subprocess
+import sys
 import uuid
+from pathlib import Path
 
 import httpx
 import pytest
@@ -133,6 +136,34 @@ def test_money_that_was_captured_while_the_void_failed_is_found_out_and_refunded
         ("critical", False),
         ("warning", False),
     ]
+
+
+#: Voids a payment in a process whose policy is another one.
+BY_ANOTHER_POLICY = """
+import sys
+from shared.domain.orders import OrderKind
+from shared.domain.refunds import VOID_OF_CAPTURED, Overtaken
+from workers.void import void_payment
+VOID_OF_CAPTURED[OrderKind.RETAIL] = Overtaken.PERSON
+void_payment(sys.argv[1])
+"""
+
+
+def test_by_policy_a_person_decides_over_money_that_was_captured_behind_our_back(shop):
+    purchase = shop.buy()
+    cut_off(shop, purchase, "drop_before")
+    assert_failed(purchase, shop.cancel(purchase))
+    postponed = "UPDATE outbox SET due_at = now() + interval '1 hour' WHERE subject = %s RETURNING subject"
+    ((void_id,),) = shop.sql("SELECT id FROM voids WHERE order_id = %s", purchase.order_id)
+    assert shop.sql(postponed, void_id) == [(void_id,)]
+    shop.behave()
+    shop.provider.v1.payment_intents.capture(purchase.reference)
+    program = [sys.executable, "-c", BY_ANOTHER_POLICY, void_id]
+    subprocess.run(program, env=shop.stack.environment(), check=True, timeout=60, cwd=Path(__file__).parents[2])
+    view = shop.view(purchase.order_id)
+    assert (view["status"], view["payment"]["status"], view["refunds"]) == ("canceled", "captured", [])
+    assert_alarmed_once(shop, purchase, is_open=True)
+    assert shop.refund(purchase.order_id).json()["data"]["refund"]["status"] == "completed"
 
 
 def assert_refunded_instead(shop: Shop, purchase: Purchase) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from gateway import bodies
 from shared.errors import Invalid, Malformed, NotFound, Problem, TooLarge, UnsupportedMediaType
-from shared.requests import Nothing, StockLevel
+from shared.requests import Nothing, Refund, StockLevel
 
 LIMIT = 64
 
@@ -123,3 +123,20 @@ def test_an_id_that_may_stand_in_a_path_is_taken(identifier: str) -> None:
 def test_an_id_that_nothing_can_be_registered_under_is_not_found(identifier: str) -> None:
     with pytest.raises(NotFound):
         bodies.path_id(identifier)
+
+
+@pytest.mark.parametrize(
+    "amount",
+    [
+        "1.0000000000000000001",  # as a float it would be 1.0
+        "0.00999999999999999999999",  # and this 0.01
+        "1e400",
+        "1e9999999999999999999",
+        "-0.0",
+        "9" * 5000,
+        "0." + "1" * 5000,
+    ],
+)
+def test_no_amount_of_money_becomes_another_one_on_its_way_through_a_float(amount: str) -> None:
+    with pytest.raises(Invalid):
+        bodies.read(request(f'{{"amount": {amount}}}'.encode()), Refund, 10_000)
