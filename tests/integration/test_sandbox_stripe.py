@@ -402,6 +402,28 @@ def test_a_refund_can_fail_after_it_succeeded(box: Sandbox) -> None:
     assert "refund.failed" in box.event_types(intent.id)
 
 
+@pytest.mark.parametrize(("decided", "status", "refunded"), [("succeed", "succeeded", 1000), ("fail", "failed", 0)])
+def test_a_refund_can_be_taken_in_and_decided_later(box: Sandbox, decided: str, status: str, refunded: int) -> None:
+    intent = box.hold(capture_method="automatic")
+    box.arm("refund", "pending")
+    refund = box.refunds.create({"payment_intent": intent.id, "amount": 1000})
+    assert (refund.status, refund.pending_reason) == ("pending", "insufficient_funds")
+    assert box.charge_of(intent.id).amount_refunded == 1000
+    assert box.tell("POST", f"{decided}/{refund.id}")["status"] == status
+    found = box.refunds.retrieve(refund.id)
+    assert found.status == status
+    assert "pending_reason" not in found
+    assert box.charge_of(intent.id).amount_refunded == refunded
+    assert "refund.updated" in box.event_types(intent.id)
+
+
+def test_a_network_may_shorten_the_life_of_an_authorization(box: Sandbox) -> None:
+    intent = box.hold()
+    now = int(time.time())
+    box.tell("POST", f"shorten/{intent.id}?seconds=600")
+    assert now + 600 <= box.charge_of(intent.id).payment_method_details.card.capture_before <= now + 660
+
+
 # Strictness.
 
 
