@@ -49,8 +49,9 @@ def render(response: falcon.Response, status: int, body: str) -> None:
     response.status = status
     response.content_type = falcon.MEDIA_JSON if status < 400 else PROBLEM_JSON
     response.text = body
-    if status == RefundCooldown.http_status:
-        response.set_header("Retry-After", str(_seconds_until(msgspec.json.decode(body)["retry_at"])))
+    retry_at = msgspec.json.decode(body).get("retry_at") if status == RefundCooldown.http_status else None
+    if retry_at is not None:
+        response.set_header("Retry-After", str(_seconds_until(retry_at)))
 
 
 def _seconds_until(moment: str) -> int:

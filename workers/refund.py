@@ -115,14 +115,19 @@ def call(provider: PaymentProvider, refund: Refund, claimed_at: float) -> Outcom
 
 
 def look_up(provider: PaymentProvider, refund: Refund) -> ProviderRefund | None:
-    """Find the refund at the provider; None when it is not there.  Raises `Unknown`."""
+    """Find the refund at the provider; None when it is not there.  Raises `Unknown`.
+
+    One that was asked for under a former key counts unless it failed: a twin may have been let through after another
+    was refused.
+    """
     try:
         if refund.provider_id:
             return provider.read_refund(refund.provider_id)
-        there = provider.refunds(refund.reference) if refund.asked else []
+        there = provider.refunds(refund.reference) if refund.may_be_there else []
     except Refused as refusal:  # of a question: it says nothing about the refund
         raise Unknown(refusal.code) from refusal
-    return next((one for one in there if one.tag == refund.tag), None)
+    ours = [one for one in there if one.tag and one.tag.refund_id == refund.id]
+    return next((one for one in ours if one.tag == refund.tag or one.status is not RefundStatus.FAILED), None)
 
 
 def complete(work: Work, refund: Refund, outcome: Outcome) -> None:

@@ -140,8 +140,11 @@ def portion(balance: Balance, wish: Wish) -> int:
 
 
 def refuse_part_of_hold(balance: Balance, wish: Wish) -> None:
-    """A hold is released whole.  Raises `RefundTooLarge` or `NotCaptured`."""
+    """A hold is released whole, which is also what all that the order costs means.
+
+    Raises `RefundTooLarge` or `NotCaptured`.
+    """
     if wish.amount is not None and wish.amount > balance.authorized:
         raise RefundTooLarge
-    if wish.amount not in (None, balance.authorized) or (wish.deduct_shipping and balance.shipping):
+    if wish.amount not in (None, balance.total, balance.authorized) or (wish.deduct_shipping and balance.shipping):
         raise NotCaptured

@@ -63,6 +63,11 @@ class Refund:
         """One key for all attempts of one generation."""
         return f"refund:{self.id}:{self.generation}"
 
+    @property
+    def may_be_there(self) -> bool:
+        """Whether the provider was asked for it before, under this key or a former one."""
+        return self.asked or self.generation > 1
+
     def started(self) -> "Refund":
         """The refund as it stands when this attempt has begun."""
         return replace(self, state=RefundState.PROCESSING, attempts=self.attempts + 1)

@@ -5,6 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from shared.broker import Publisher, celery_app
+from shared.queues import Task
+from shared.store.outbox import Message
 from tests.problems import assert_problem
 from tests.shop import Purchase, Shop, at_once, eventually
 
@@ -244,6 +247,23 @@ def test_a_refund_that_failed_is_tried_again_when_its_hour_is_over(shop):
     assert (again.content, again.headers["retry-after"]) == (early.content, "0")
 
 
+def test_what_a_twin_got_through_after_a_refusal_is_found_before_it_is_made_again(shop):
+    purchase = buy_for_a_hundred(shop)
+    shop.fault("refund", "decline", reference=purchase.reference)
+    assert_problem(shop.refund(purchase.order_id, key(), amount=60), 502, code="refund_failed")
+    (row,) = shop.view(purchase.order_id)["refunds"]
+    tag = {"countermand_refund": row["refund_id"], "countermand_generation": "1"}
+    twin = {"payment_intent": purchase.reference, "amount": 6000, "metadata": tag}
+    made = shop.provider.v1.refunds.create(twin, {"idempotency_key": "the twin's"})
+    later = eventually(
+        lambda: (answer := shop.refund(purchase.order_id, key(), amount=60)).status_code != 429 and answer
+    )
+    assert refund_of(later)["status"] == "completed"
+    (row,) = shop.view(purchase.order_id)["refunds"]
+    assert row["provider_id"] == made.id
+    assert given_back(shop, purchase) == [6_000]
+
+
 #: Faults before the refund takes effect, and faults that hide that it did.
 BEFORE = ("drop_before", "timeout_before", "error_500_before", "html_502", "rate_limit")
 AFTER = ("drop_after", "timeout_after", "error_500_after")
@@ -273,6 +293,27 @@ def test_a_twin_that_is_already_calling_the_provider_is_no_failure(shop):
     assert refund_of(shop.refund(purchase.order_id))["status"] in ("completed", "processing")
     eventually(lambda: money(shop, purchase) == ("refunded", 3800, 0, 3800))
     assert given_back(shop, purchase) == [3800]
+    assert shop.alerts(purchase.order_id) == []
+
+
+def test_one_message_that_comes_many_times_at_once_is_one_refund(shop):
+    purchase = shop.buy_captured()
+    app = celery_app(shop.settings)
+    try:
+        shop.slow_down("refund", 800)
+        headers = shop.bearer("admin", "op_1") | {"Prefer": "respond-async"}
+        accepted = shop.http.post(f"/api/admin/orders/{purchase.order_id}/refund", json={}, headers=headers)
+        refund_id = eventually(lambda: [row["refund_id"] for row in shop.view(purchase.order_id)["refunds"]])[0]
+        assert Publisher(app).publish([Message(Task.REFUND_PAYMENT, refund_id)] * 6)
+        eventually(lambda: len(refund_requests(shop, purchase)) > 1)  # they do meet there
+        eventually(lambda: money(shop, purchase) == ("refunded", 3800, 0, 3800))
+    finally:
+        app.close()
+    assert given_back(shop, purchase) == [3800]
+    assert keys(shop, purchase) == {f"refund:{refund_id}:1"}
+    answer = eventually(lambda: shop.intent(accepted.headers["location"], shop.bearer("admin"))["answer"])
+    assert answer["body"]["data"]["refund"]["status"] == "completed"
+    assert shop.events(purchase.order_id).count("refund_completed") == 1
     assert shop.alerts(purchase.order_id) == []
 
 

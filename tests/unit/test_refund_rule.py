@@ -1,5 +1,6 @@
 """How much may be given back, and which way?"""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -98,9 +99,9 @@ def test_a_hold_is_released_whole_or_not_at_all(wished: Wish, refusal: type[Exce
         refuse_part_of_hold(balance(), wished)
 
 
-@pytest.mark.parametrize("wished", [wish(), wish(10_000)])
-def test_a_whole_hold_may_be_released(wished: Wish) -> None:
-    refuse_part_of_hold(balance(), wished)
+@pytest.mark.parametrize("wished", [wish(), wish(10_000), wish(12_000)])
+def test_a_whole_hold_may_be_released_also_by_the_name_of_what_the_order_costs(wished: Wish) -> None:
+    refuse_part_of_hold(replace(balance(), authorized=12_000), wished)
 
 
 def test_every_payment_has_a_way_and_only_captured_money_is_refunded() -> None:
