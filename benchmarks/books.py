@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -16,14 +16,23 @@ from shared.db import Database
 #: Seconds between two looks at whether a round is over; the books have their own clock, so looking may be rare.
 PAUSE = 0.1
 
-#: What the stand-in's ledger calls a void; the mailbox's ledger holds nothing but mails.
-CANCELED = "payment_intent.canceled"
+
+class Effect(NamedTuple):
+    """What is counted at the provider: its name in the ledger, and the operation that makes it, which may be slow."""
+
+    entry: str
+    operation: str
+
+
+VOID = Effect("payment_intent.canceled", "cancel")
+REFUND = Effect("refund.created", "refund")
 
 #: Rows that tell of unfinished or repeated work; captures of orders that stand are due in the future.
 LEFTOVERS = {
     "messages in the outbox": "SELECT count(*) FROM outbox WHERE due_at < now() + interval '5 minutes'",
     "running intents": "SELECT count(*) FROM intents WHERE state IN ('accepted', 'working')",
     "voids without one good attempt": "SELECT count(*) FROM voids WHERE state <> 'released' OR attempts <> 1",
+    "refunds without one good attempt": "SELECT count(*) FROM refunds WHERE state <> 'completed' OR attempts <> 1",
     "e-mails without one good attempt": "SELECT count(*) FROM emails WHERE state <> 'sent' OR attempts <> 1",
     "alerts": "SELECT count(*) FROM alerts",
 }
@@ -36,8 +45,10 @@ class Violated(Exception):
 class Ledger:
     """The append-only ledger of one stand-in, read from where it stands when its page is turned."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, counted: str | None = None) -> None:
+        """Only entries of the operation `counted` are kept; all of them when there is none."""
         self._port = port
+        self._counted = counted
         self._last = 0
         self.page: list[dict[str, Any]] = []
 
@@ -51,35 +62,35 @@ class Ledger:
         (answer,) = await fire(self._port, [request("GET", f"/_sandbox/ledger?since={self._last}", {})], clients=1)
         entries = msgspec.json.decode(answer.body)
         self._last = entries[-1]["seq"] if entries else self._last
-        self.page.extend(entry for entry in entries if entry.get("operation", CANCELED) == CANCELED)
+        self.page.extend(entry for entry in entries if self._counted in (None, entry.get("operation")))
 
 
 class Books:
     """The ledgers of the stand-ins."""
 
-    def __init__(self, stripe: int, mailbox: int) -> None:
-        """Both by their ports."""
-        self._stripe = stripe
-        self._voids, self._mails = Ledger(stripe), Ledger(mailbox)
+    def __init__(self, stripe: int, mailbox: int, effect: Effect = VOID) -> None:
+        """Both by their ports; `effect` is what is counted at the provider."""
+        self._stripe, self._effect = stripe, effect
+        self._effects, self._mails = Ledger(stripe, effect.entry), Ledger(mailbox)
 
     async def set_latency(self, milliseconds: float) -> None:
-        """Let every cancel at the provider take this long."""
-        body = msgspec.json.encode({"milliseconds": milliseconds, "operation": "cancel"})
+        """Let the operation at the provider take this long."""
+        body = msgspec.json.encode({"milliseconds": milliseconds, "operation": self._effect.operation})
         (answer,) = await fire(self._stripe, [request("POST", "/_sandbox/latency", {}, body)], clients=1)
         if answer.status != 200:
             raise RuntimeError(f"the stand-in does not take a latency: {answer.body.decode()}")
 
     async def turn(self) -> None:
         """Start a new page."""
-        await self._voids.turn()
+        await self._effects.turn()
         await self._mails.turn()
 
     async def complete(self, count: int, within: float) -> float:
-        """Return when so many orders are voided and mailed: the Unix time of the last effect.
+        """Return when so many effects and mails are there: the Unix time of the last effect.
 
         Raises Violated when they are not within so many seconds.
         """
-        for ledger in (self._voids, self._mails):
+        for ledger in (self._effects, self._mails):
             try:
                 async with asyncio.timeout(within):
                     while len(ledger.page) < count:
@@ -87,18 +98,18 @@ class Books:
                         await ledger.read()
             except TimeoutError:
                 raise Violated(self._progress(count, within)) from None
-        return max(float(entry["at"]) for entry in (*self._voids.page, *self._mails.page))
+        return max(float(entry["at"]) for entry in (*self._effects.page, *self._mails.page))
 
     async def check_once_each(self, references: Sequence[str], letters: Sequence[str]) -> None:
-        """Raise Violated unless this page holds one void for each reference, one mail for each letter, and no other."""
-        await self._voids.read()
+        """Raise Violated unless this page holds one effect a reference, one mail a letter, and no other."""
+        await self._effects.read()
         await self._mails.read()
-        once_each("voided", (entry["payment_intent"] for entry in self._voids.page), references)
+        once_each(self._effect.entry, (entry["payment_intent"] for entry in self._effects.page), references)
         mailed = (str(entry["message_id"])[1:].partition(".")[0] for entry in self._mails.page)
         once_each("mailed", mailed, letters)
 
     def _progress(self, count: int, within: float) -> str:
-        return f"{len(self._voids.page)} voids and {len(self._mails.page)} mails of {count} within {within:.0f} s"
+        return f"{len(self._effects.page)} effects and {len(self._mails.page)} mails of {count} within {within:.0f} s"
 
 
 def once_each(what: str, found: Iterable[str], expected: Iterable[str]) -> None:

@@ -25,6 +25,7 @@ from shared.store.orders import Line, NewOrder
 from shared.store.outbox import Message, Staged
 from shared.store.payments import NewPayment
 from shared.store.timeline import Entry
+from shared.tokens import Role
 
 #: Minor units of every order: 33.00 of goods and 5.00 shipping.
 TOTAL = 3800
@@ -37,16 +38,13 @@ SKUS = 100
 #: Orders written in one transaction.
 BATCH = 200
 
-PAYMENT_INTENT = urlencode(
-    {
-        "amount": TOTAL,
-        "currency": CURRENCY.lower(),
-        "capture_method": "manual",
-        "confirm": "true",
-        "payment_method": "pm_card_visa",
-        "payment_method_types[]": "card",
-    }
-).encode()
+PAYMENT_INTENT = {
+    "amount": TOTAL,
+    "currency": CURRENCY.lower(),
+    "confirm": "true",
+    "payment_method": "pm_card_visa",
+    "payment_method_types[]": "card",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +59,15 @@ class Purchase:
         return f"{kind}_{self.order_id.removeprefix('ord_')}"
 
 
-async def authorize(settings: Settings, count: int) -> list[str]:
-    """Hold the money of so many orders; returns the references of the PaymentIntents."""
+async def authorize(settings: Settings, count: int, capture_method: str = "manual") -> list[str]:
+    """Hold the money of so many orders, or take it at once when the method is `automatic`; returns the references."""
     port = int(settings.stripe_api_base.rpartition(":")[2])
     headers = {
         "Authorization": f"Bearer {settings.stripe_api_key}",
         "Content-Type": "application/x-www-form-urlencoded",
     }
-    answers = await fire(port, [request("POST", "/v1/payment_intents", headers, PAYMENT_INTENT)] * count, clients=8)
+    body = urlencode({**PAYMENT_INTENT, "capture_method": capture_method}).encode()
+    answers = await fire(port, [request("POST", "/v1/payment_intents", headers, body)] * count, clients=8)
     return [msgspec.json.decode(answer.body)["id"] for answer in answers]
 
 
@@ -79,13 +78,13 @@ def put_stock(database: Database) -> None:
             stock.put(connection, _sku(number), 1_000_000)
 
 
-def register(database: Database, references: Sequence[str], name: str) -> list[Purchase]:
+def register(database: Database, references: Sequence[str], name: str, *, captured: bool = False) -> list[Purchase]:
     """Write one order for each reference, through the statements of a registration; ids are `ord_<name>_<number>`."""
     purchases = [Purchase(f"ord_{name}_{number}", reference) for number, reference in enumerate(references)]
     for start in range(0, len(purchases), BATCH):
         with database.transaction() as connection:
             for number, purchase in enumerate(purchases[start : start + BATCH], start):
-                _register(connection, purchase, _sku(number % SKUS))
+                _register(connection, purchase, _sku(number % SKUS), captured=captured)
     return purchases
 
 
@@ -103,19 +102,31 @@ def cancels(settings: Settings, purchases: Sequence[Purchase], prefer: str = "")
     ]
 
 
+def refunds(settings: Settings, purchases: Sequence[Purchase], prefer: str) -> list[bytes]:
+    """The requests of an operator that give all of these orders' money back."""
+    operator = tokens.mint(settings, role=Role.ADMIN, subject="op_1", order_id=None, expires_in=3600)
+    headers = {"Authorization": f"Bearer {operator}", "Content-Type": "application/json", "Prefer": prefer}
+    return [
+        request("POST", f"/api/admin/orders/{purchase.order_id}/refund", headers, b'{"reason":"measured"}')
+        for purchase in purchases
+    ]
+
+
 def _sku(number: int) -> str:
     return f"SKU-{number}"
 
 
-def _register(connection: Connection, purchase: Purchase, sku: str) -> None:
-    """What `workers.register` writes for an authorized order, and its ended intent."""
+def _register(connection: Connection, purchase: Purchase, sku: str, *, captured: bool) -> None:
+    """What `workers.register` writes for an authorized or a captured order, and its ended intent."""
     placed_at = datetime.now(UTC)
-    order = _order(purchase, placed_at)
-    payment = _payment(purchase)
+    order = _order(purchase, placed_at, OrderStatus.CAPTURED if captured else OrderStatus.PENDING)
+    payment = _payment(purchase, captured=captured)
     intent = _intent(purchase)
     orders.insert(connection, order, [Line(sku, 2, 1500, Decimal("0.10"))])
     payments.insert(connection, payment)
-    payments.schedule_capture(connection, purchase.named("cap"), payment, order.grace_until)
+    capture = Staged(Message(Task.CAPTURE_PAYMENT, purchase.named("cap")), 3600)
+    if not captured:
+        payments.schedule_capture(connection, purchase.named("cap"), payment, order.grace_until)
     intents.accept_all(connection, [intent])
     intents.end(connection, intent.id, IntentState.DONE, 201, "{}")
     data = {"total": TOTAL, "currency": CURRENCY, "payment": payment.status}
@@ -123,17 +134,17 @@ def _register(connection: Connection, purchase: Purchase, sku: str) -> None:
         connection,
         history=[Entry(order.id, OrderEvent.REGISTERED, Queue.REGISTER, "service:shop", data)],
         struck=[Message(Task.REGISTER_ORDER, intent.id)],
-        staged=[Staged(Message(Task.CAPTURE_PAYMENT, purchase.named("cap")), 3600)],
+        staged=[] if captured else [capture],
         patience=30,
     )
     stock.reserve_locked(connection, order.id)
 
 
-def _order(purchase: Purchase, placed_at: datetime) -> NewOrder:
+def _order(purchase: Purchase, placed_at: datetime, status: OrderStatus) -> NewOrder:
     return NewOrder(
         id=purchase.order_id,
         kind=OrderKind.RETAIL,
-        status=OrderStatus.PENDING,
+        status=status,
         currency=CURRENCY,
         total=TOTAL,
         shipping=500,
@@ -147,16 +158,16 @@ def _order(purchase: Purchase, placed_at: datetime) -> NewOrder:
     )
 
 
-def _payment(purchase: Purchase) -> NewPayment:
+def _payment(purchase: Purchase, *, captured: bool) -> NewPayment:
     return NewPayment(
         id=purchase.named("pay"),
         order_id=purchase.order_id,
         provider=Provider.STRIPE,
         reference=purchase.reference,
-        status=PaymentStatus.AUTHORIZED,
+        status=PaymentStatus.CAPTURED if captured else PaymentStatus.AUTHORIZED,
         currency=CURRENCY,
         authorized=TOTAL,
-        captured=0,
+        captured=TOTAL if captured else 0,
         released=0,
         capture_before=None,
     )

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 from redis import Redis
 
-from benchmarks.books import Books, redis_at
+from benchmarks.books import VOID, Books, Effect, redis_at
 from benchmarks.client import LOOPBACK
 from benchmarks.processes import Program
 from sandbox.stack import Stack, StackOptions
@@ -67,7 +67,11 @@ class Mesh:
     @cached_property
     def books(self) -> Books:
         """The ledgers of its outside world."""
-        return Books(self._port("stripe"), self._port("mailbox"))
+        return self.books_of(VOID)
+
+    def books_of(self, effect: Effect) -> Books:
+        """The ledgers, of which another effect is counted."""
+        return Books(self._port("stripe"), self._port("mailbox"), effect)
 
     @cached_property
     def gateway(self) -> int:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from benchmarks.books import Books, Violated, check_nothing_left
 from benchmarks.client import Answer, fire
-from benchmarks.orders import Purchase, authorize, cancels, register
+from benchmarks.orders import Purchase, authorize, cancels, refunds, register
 from benchmarks.peers import Bare, Mesh
 from benchmarks.processes import Meter
 from shared.broker import Publisher, celery_app
@@ -90,8 +90,25 @@ class Ours:
     def letters(self, purchases: Sequence[Purchase]) -> list[str]:
         """One row each."""
         with self.mesh.database.statement() as connection:
-            rows = connection.execute(_LETTERS, {"orders": [purchase.order_id for purchase in purchases]})
-            return list(rows.scalars())
+            causes = connection.execute(_LETTERS, {"orders": [purchase.order_id for purchase in purchases]}).scalars()
+            return [str(cause).partition(".")[0] for cause in causes]
+
+
+@dataclass
+class Refunding(Ours):
+    """The mesh, giving money back."""
+
+    name: str = "ours, refunding"
+
+    async def prepare(self, count: int) -> list[Purchase]:
+        """Orders whose money was taken."""
+        references = await authorize(self.mesh.settings, count, "automatic")
+        return register(self.mesh.database, references, new_id("b").removeprefix("b_"), captured=True)
+
+    def aim(self, purchases: Sequence[Purchase]) -> Volley:
+        """POSTs of an operator that wait for their outcomes."""
+        requests = refunds(self.mesh.settings, purchases, WAIT)
+        return lambda clients: _fire(self.mesh.gateway, requests, clients, 200)
 
 
 @dataclass
