@@ -10,11 +10,12 @@ own append-only ledger.  Where Stripe's behaviour is not documented, the stricte
     amounts.py      currencies, and how little and how much is charged
     refusals.py     Stripe's errors, in Stripe's shape
     call.py         one request being carried out
-    objects.py      PaymentIntent, Charge, Refund and Event as they look on the wire
+    objects.py      PaymentIntent, Charge, Refund, Dispute and Event as they look on the wire
     creating.py     the rules of making a PaymentIntent
     authorizing.py  the rules of confirming one
     holding.py      the rules of capturing, canceling, incrementing and expiring what is held
     refunds.py      the rules of giving captured money back
+    disputes.py     the rules of a cardholder's claim against captured money
     reading.py      retrieving, listing and expanding
     webhooks.py     the signed delivery of events, at least once
     store.py        SQLite: the objects, the events, the ledger, the requests, the idempotency keys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from sandbox.faults import Faults
@@ -10,6 +11,9 @@ from sandbox.http import Server, asked_to_end, run
 from sandbox.stripe.api import FAULTS, Api
 from sandbox.stripe.store import Store
 from sandbox.stripe.webhooks import Webhooks
+
+#: Names the secret in the environment, where other users of the machine do not see it.
+SECRET = "STRIPE_WEBHOOK_SECRET"  # noqa: S105  # the name, not the secret
 
 
 def arguments() -> argparse.Namespace:
@@ -20,11 +24,22 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, required=True, help="the port to listen on; 0 for a free one")
     parser.add_argument("--data", type=Path, required=True, help="the directory of its store, made when missing")
     parser.add_argument("--webhook-url", help="where events are sent; loopback only")
-    parser.add_argument("--webhook-secret", help="what they are signed with, such as whsec_...")
+    parser.add_argument(
+        "--webhook-secret",
+        action="append",
+        help=f"what they are signed with, such as whsec_...; two while one is rolled (default: ${SECRET})",
+    )
+    parser.add_argument("--webhook-events", type=_words, default=(), help="the types that are sent (default: all)")
     chosen = parser.parse_args()
-    if (chosen.webhook_url is None) != (chosen.webhook_secret is None):
+    if not chosen.webhook_secret and SECRET in os.environ:
+        chosen.webhook_secret = [os.environ[SECRET]]
+    if (chosen.webhook_url is None) != (not chosen.webhook_secret):
         parser.error("--webhook-url and --webhook-secret belong together")
     return chosen
+
+
+def _words(text: str) -> list[str]:
+    return text.split(",")
 
 
 async def main(chosen: argparse.Namespace) -> None:
@@ -32,7 +47,11 @@ async def main(chosen: argparse.Namespace) -> None:
     asked = asked_to_end()
     store = Store(chosen.data)
     faults = Faults(FAULTS)
-    webhooks = Webhooks(store, faults, chosen.webhook_url, chosen.webhook_secret) if chosen.webhook_url else None
+    webhooks = (
+        Webhooks(store, faults, chosen.webhook_url, chosen.webhook_secret, chosen.webhook_events)
+        if chosen.webhook_url
+        else None
+    )
     server = Server(Api(store, faults, webhooks).handle)
     port = await server.start(chosen.port)
     if webhooks:

@@ -54,7 +54,7 @@ FAULTS: Mapping[str, Collection[str]] = {
     "increment": WRITE_FAULTS,
     "refund": (*WRITE_FAULTS, "pending"),
     "retrieve": READ_FAULTS,
-    "webhook": ("twice", "late", "out_of_order"),
+    "webhook": ("twice", "late", "out_of_order", "lost"),
 }
 
 FORM = "application/x-www-form-urlencoded"
@@ -89,7 +89,7 @@ class Api:
         self._faults = faults
         self._webhooks = webhooks
         self._router = Router(ENDPOINTS)
-        self._control = Control(store, faults, webhooks.deliver if webhooks else None)
+        self._control = Control(store, faults, webhooks)
         self._keys_in_use: set[str] = set()
 
     async def handle(self, request: Request) -> Response:
@@ -166,7 +166,7 @@ class Api:
             request_id=arrival.id,
             declined=arrival.meets("decline"),
             undecided=arrival.meets("pending"),
-            has_webhook=self._webhooks is not None,
+            webhooks=self._webhooks,
         )
         parameters = msgspec.json.encode(arrival.form, order="sorted").decode()
         with self._store.transaction():

@@ -6,9 +6,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.stripe.objects import Charge, Event, EventRequest, PaymentIntent, Refund, new_id
+from sandbox.stripe.objects import Charge, Dispute, Event, EventRequest, PaymentIntent, Refund, new_id
 from sandbox.stripe.refusals import missing
 from sandbox.stripe.store import Store
+from sandbox.stripe.webhooks import Webhooks
 
 
 @dataclass(slots=True)
@@ -23,7 +24,7 @@ class Call:
     declined: bool = False
     #: The provider takes it in and decides later.
     undecided: bool = False
-    has_webhook: bool = False
+    webhooks: Webhooks | None = None
     #: The events it caused, in order.
     events: list[Event] = field(default_factory=list)
 
@@ -41,25 +42,26 @@ class Call:
             raise LookupError(f"{intent.id} has lost its charge")
         return charge
 
-    def record(self, operation: str, thing: PaymentIntent | Refund, amount: int) -> None:
+    def record(self, operation: str, thing: PaymentIntent | Refund | Dispute, amount: int) -> None:
         """Append an effect to the ledger; `amount` is in minor units of the object's currency."""
         self.store.record(operation, thing, _payment_intent_of(thing), amount, self.idempotency_key, self.request_id)
 
-    def announce(self, type: str, thing: PaymentIntent | Charge | Refund) -> None:
+    def announce(self, type: str, thing: PaymentIntent | Charge | Refund | Dispute) -> None:
         """Record an event about an object as it is now, to be delivered when somebody listens."""
+        is_wanted = self.webhooks is not None and self.webhooks.wants(type)
         event = Event(
             id=new_id("evt"),
             created=int(time.time()),
             data={"object": thing},
-            pending_webhooks=int(self.has_webhook),
+            pending_webhooks=int(is_wanted),
             request=EventRequest(self.request_id, self.idempotency_key),
             type=type,
         )
         self.store.add(event, _payment_intent_of(thing))
-        if self.has_webhook:
+        if is_wanted:
             self.store.owe(event.id)
             self.events.append(event)
 
 
-def _payment_intent_of(thing: PaymentIntent | Charge | Refund) -> str:
+def _payment_intent_of(thing: PaymentIntent | Charge | Refund | Dispute) -> str:
     return thing.id if isinstance(thing, PaymentIntent) else str(thing.payment_intent)

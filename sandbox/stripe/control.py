@@ -8,22 +8,23 @@ from urllib.parse import parse_qs
 
 from sandbox.faults import Faults
 from sandbox.http import Request, Response, Router
-from sandbox.stripe import holding, refunds
+from sandbox.stripe import disputes, holding, refunds
 from sandbox.stripe.call import Call
-from sandbox.stripe.objects import Event, Wire
+from sandbox.stripe.objects import Wire
 from sandbox.stripe.refusals import Refusal
 from sandbox.stripe.store import Store
+from sandbox.stripe.webhooks import Webhooks
 
 Answer = Callable[[dict[str, list[str]], list[str]], Response]
 
 
 class Control:
-    """The routes under /_sandbox/; `deliver` is told of the events that they cause."""
+    """The routes under /_sandbox/; `webhooks` are told of the events that they cause."""
 
-    def __init__(self, store: Store, faults: Faults, deliver: Callable[[list[Event]], None] | None) -> None:
+    def __init__(self, store: Store, faults: Faults, webhooks: Webhooks | None) -> None:
         self._store = store
         self._faults = faults
-        self._deliver = deliver
+        self._webhooks = webhooks
         self._router: Router[Answer] = Router(
             {
                 "GET /_sandbox/health": lambda query, ids: Response.json({"status": "ok"}),
@@ -37,6 +38,9 @@ class Control:
                 ),
                 "POST /_sandbox/succeed/{id}": lambda query, ids: self._happen(refunds.succeed, ids[0]),
                 "POST /_sandbox/fail/{id}": lambda query, ids: self._happen(refunds.fail, ids[0]),
+                "POST /_sandbox/dispute/{id}": lambda query, ids: self._happen(disputes.open, ids[0]),
+                "POST /_sandbox/won/{id}": lambda query, ids: self._happen(disputes.win, ids[0]),
+                "POST /_sandbox/lost/{id}": lambda query, ids: self._happen(disputes.lose, ids[0]),
             }
         )
 
@@ -58,11 +62,11 @@ class Control:
 
     def _happen(self, effect: Callable[[Call], Wire], id: str) -> Response:
         """Let something happen that no request asked for."""
-        call = Call(self._store, id, has_webhook=self._deliver is not None)
+        call = Call(self._store, id, webhooks=self._webhooks)
         with self._store.transaction():
             thing = effect(call)
-        if self._deliver is not None:
-            self._deliver(call.events)
+        if self._webhooks is not None:
+            self._webhooks.deliver(call.events)
         return Response.json(thing)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sandbox.stripe import authorizing, creating, holding, reading, refunds
 from sandbox.stripe.call import Call
-from sandbox.stripe.objects import Charge, Event, PaymentIntent, Refund, Wire
+from sandbox.stripe.objects import Charge, Dispute, Event, PaymentIntent, Refund, Wire
 from sandbox.stripe.parameters import (
     Check,
     anything,
@@ -153,6 +153,7 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     ),
     "GET /v1/charges/{id}": Endpoint("retrieve", reading.retrieve(Charge), Charge, EXPAND),
     "GET /v1/refunds/{id}": Endpoint("retrieve", reading.retrieve(Refund), Refund, EXPAND),
+    "GET /v1/disputes/{id}": Endpoint("retrieve", reading.retrieve(Dispute), Dispute, EXPAND),
     "GET /v1/events/{id}": Endpoint("retrieve", reading.retrieve(Event), Event, EXPAND),
     "GET /v1/payment_intents": Endpoint(
         "retrieve", reading.page(PaymentIntent, "/v1/payment_intents"), PaymentIntent, PAGE, lists=True

@@ -1,7 +1,7 @@
-"""PaymentIntent, Charge, Refund and Event as they look on the wire, members in Stripe's order.
+"""PaymentIntent, Charge, Refund, Dispute and Event as they look on the wire, members in Stripe's order.
 
 The structs are the wire format: what is stored is what is sent.  Members that never vary here (no Connect, no
-invoices, no disputes) stand with the constant that Stripe sends.
+invoices, no evidence) stand with the constant that Stripe sends.
 """
 
 from __future__ import annotations
@@ -247,6 +247,26 @@ class Refund(Wire, kw_only=True, tag_field="object", tag="refund"):
     transfer_reversal: None = None
 
 
+class Dispute(Wire, kw_only=True, tag_field="object", tag="dispute"):
+    """A cardholder's claim against a charge."""
+
+    id: str
+    amount: int
+    balance_transactions: list[Any] = field(default_factory=list)
+    charge: str | Charge
+    created: int
+    currency: str
+    enhanced_eligibility_types: list[str] = field(default_factory=list)
+    evidence: dict[str, None] = field(default_factory=dict)
+    evidence_details: dict[str, Any]
+    is_charge_refundable: bool = False
+    livemode: bool = False
+    metadata: Metadata = field(default_factory=dict)
+    payment_intent: str | PaymentIntent
+    reason: str = "fraudulent"
+    status: str = "needs_response"
+
+
 class EventRequest(msgspec.Struct):
     """The request that caused an event; both None when no request did."""
 
@@ -260,7 +280,7 @@ class Event(Wire, kw_only=True, tag_field="object", tag="event"):
     id: str
     api_version: str = API_VERSION
     created: int
-    data: dict[str, PaymentIntent | Charge | Refund]
+    data: dict[str, PaymentIntent | Charge | Refund | Dispute]
     livemode: bool = False
     pending_webhooks: int
     request: EventRequest

@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 from sandbox.stripe import refusals
 from sandbox.stripe.call import Call
-from sandbox.stripe.objects import Charge, Event, PaymentIntent, Refund, Wire
+from sandbox.stripe.objects import Charge, Dispute, Event, PaymentIntent, Refund, Wire
 from sandbox.stripe.refusals import Refusal
 from sandbox.stripe.store import Store
 
-Thing = TypeVar("Thing", PaymentIntent, Charge, Refund, Event)
+Thing = TypeVar("Thing", PaymentIntent, Charge, Refund, Dispute, Event)
 
 #: What a list of objects looks like on the wire.
 Page = dict[str, Any]
@@ -21,6 +21,7 @@ EXPANDABLE: Mapping[type[Wire], Mapping[str, Any]] = {
     PaymentIntent: {"latest_charge": Charge},
     Charge: {"payment_intent": PaymentIntent},
     Refund: {"charge": Charge, "payment_intent": PaymentIntent},
+    Dispute: {"charge": Charge, "payment_intent": PaymentIntent},
     Event: {},
 }
 
@@ -32,6 +33,7 @@ MISSING: Mapping[type[Wire], tuple[str, str]] = {
     PaymentIntent: ("payment_intent", "intent"),
     Charge: ("charge", "id"),
     Refund: ("refund", "id"),
+    Dispute: ("dispute", "dispute"),
     Event: ("event", "id"),
 }
 

@@ -119,7 +119,10 @@ def _by_intent(call: Call, id: str) -> Charge:
 
 
 def _refuse_amount(charge: Charge, amount: int) -> None:
-    """Raise when the charge has less left than this."""
+    """Raise when the charge has less left than this, or when the cardholder has claimed it."""
+    if charge.disputed:
+        message = f"Charge {charge.id} has been charged back; cannot issue a refund."
+        raise Refusal(400, message, code="charge_disputed", executed=True)
     if not charge.refundable:
         message = f"Charge {charge.id} has already been refunded."
         raise Refusal(400, message, code="charge_already_refunded", executed=True)

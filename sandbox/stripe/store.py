@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from sandbox.stripe.objects import Charge, Event, PaymentIntent, Refund
+from sandbox.stripe.objects import Charge, Dispute, Event, PaymentIntent, Refund
 
 SCHEMA = """
 PRAGMA journal_mode = WAL;
@@ -58,7 +58,7 @@ CREATE TABLE IF NOT EXISTS idempotency_keys (
 #: Stripe keeps an idempotency key for at least 24 hours; here it is forgotten right after them.
 KEY_LIFETIME_SECONDS = 24 * 3600
 
-Thing = TypeVar("Thing", PaymentIntent, Charge, Refund, Event)
+Thing = TypeVar("Thing", PaymentIntent, Charge, Refund, Dispute, Event)
 
 
 class KeptAnswer(NamedTuple):
@@ -133,7 +133,7 @@ class Store:
     def record(
         self,
         operation: str,
-        thing: PaymentIntent | Refund,
+        thing: PaymentIntent | Refund | Dispute,
         payment_intent: str,
         amount: int,
         idempotency_key: str | None,

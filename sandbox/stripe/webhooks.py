@@ -1,6 +1,7 @@
 """The delivery of events to a webhook endpoint: signed, at least once, and disturbed when told to.
 
-An event is owed until its receiver answered with 2xx; what is owed survives a restart.
+An endpoint is sent the types of event that it enabled.  An event is owed until its receiver answered with 2xx, or
+until it is given up, as Stripe does after three days; what is owed survives a restart.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ import asyncio
 import hashlib
 import hmac
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from urllib.parse import urlsplit
 
 from sandbox.faults import Fault, Faults
 from sandbox.http import refuse_beyond_loopback
-from sandbox.stripe.objects import Event
+from sandbox.stripe.objects import Event, PaymentIntent
 from sandbox.stripe.store import Store
 
 #: Deliveries under way at once; Stripe promises no order either.
@@ -22,21 +23,32 @@ AT_ONCE = 8
 ANSWER_WITHIN_SECONDS = 10
 #: The wait before the second attempt; it doubles up to the longest.
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 10.0
+#: How often an event is sent under a fault; `lost` is one that nobody took for three days.
+TIMES = {"lost": 0, "twice": 2}
 
 
-def signature(secret: str, payload: bytes, timestamp: int) -> str:
-    """The `Stripe-Signature` header: https://docs.stripe.com/webhooks#verify-manually."""
-    signed = hmac.new(secret.encode(), f"{timestamp}.".encode() + payload, hashlib.sha256)
-    return f"t={timestamp},v1={signed.hexdigest()}"
+def signature(secrets: Iterable[str], payload: bytes, timestamp: int) -> str:
+    """The `Stripe-Signature` header, with one signature a secret: https://docs.stripe.com/webhooks#verify-manually."""
+    signed = f"{timestamp}.".encode() + payload
+    return ",".join(
+        [
+            f"t={timestamp}",
+            *(f"v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}" for secret in secrets),
+        ]
+    )
 
 
 class Webhooks:
     """Delivers what happened to one URL."""
 
-    def __init__(self, store: Store, faults: Faults, url: str, secret: str) -> None:
+    def __init__(
+        self, store: Store, faults: Faults, url: str, secrets: Sequence[str], enabled: Collection[str] = ()
+    ) -> None:
+        """Sign with every secret (two while one is rolled); send the `enabled` types, by default all."""
         self._store = store
         self._faults = faults
-        self._secret = secret
+        self._secrets = secrets
+        self._enabled = frozenset(enabled)
         target = urlsplit(url)
         self._host, self._port, self._path = target.hostname or "", target.port or 80, target.path or "/"
         refuse_beyond_loopback(self._host)
@@ -54,11 +66,16 @@ class Webhooks:
         for delivery in self._delivering:
             delivery.cancel()
 
+    def wants(self, type: str) -> bool:
+        """Whether the endpoint enabled this type of event."""
+        return not self._enabled or type in self._enabled
+
     def deliver(self, events: Iterable[Event]) -> None:
         """Deliver these events, in the background."""
         for event in events:
             thing = next(iter(event.data.values()))
-            fault = self._faults.take("webhook", {event.id, event.type, thing.id})
+            intent = thing.id if isinstance(thing, PaymentIntent) else str(thing.payment_intent)
+            fault = self._faults.take("webhook", {event.id, event.type, thing.id, intent})
             delivery = asyncio.get_running_loop().create_task(self._deliver(event, fault))
             self._delivering.add(delivery)
             delivery.add_done_callback(self._delivering.discard)
@@ -68,7 +85,7 @@ class Webhooks:
             await asyncio.sleep(fault.seconds)
         if fault is not None and fault.fault == "out_of_order":
             await self._be_overtaken(fault.seconds)
-        for _ in range(2 if fault is not None and fault.fault == "twice" else 1):
+        for _ in range(TIMES.get(fault.fault, 1) if fault is not None else 1):
             await self._send_until_taken(event.encode())
         self._store.delivered(event.id)
         async with self._delivered:
@@ -101,7 +118,7 @@ class Webhooks:
             f"POST {self._path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
             "User-Agent: Stripe/1.0 (+https://stripe.com/docs/webhooks)\r\n"
             "Content-Type: application/json; charset=utf-8\r\nConnection: close\r\n"
-            f"Stripe-Signature: {signature(self._secret, payload, int(time.time()))}\r\n"
+            f"Stripe-Signature: {signature(self._secrets, payload, int(time.time()))}\r\n"
             f"Content-Length: {len(payload)}\r\n\r\n"
         )
         reader, writer = await asyncio.open_connection(self._host, self._port)

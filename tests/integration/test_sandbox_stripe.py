@@ -949,3 +949,69 @@ def test_what_is_owed_is_delivered_after_a_restart(receiver: Receiver, tmp_path:
     with sandbox(tmp_path, *hook) as (box, _):
         assert receiver.next(box.client).type == "payment_intent.created"
         assert owed_nothing(box)
+
+
+def test_an_event_can_be_given_up(listened: Sandbox, receiver: Receiver) -> None:
+    listened.arm("webhook", "lost", object="payment_intent.created")
+    intent = listened.intents.create({"amount": 1000, "currency": "usd"})
+    listened.intents.cancel(intent.id)
+    assert receiver.next(listened.client).type == "payment_intent.canceled"
+    assert owed_nothing(listened)
+
+
+def test_a_disturbance_can_be_for_all_that_belongs_to_one_payment(listened: Sandbox, receiver: Receiver) -> None:
+    intent = listened.intents.create({"amount": 1000, "currency": "usd"})
+    assert receiver.next(listened.client).type == "payment_intent.created"
+    listened.arm("webhook", "lost", object=intent.id, times=-1)
+    listened.intents.confirm(intent.id, {"payment_method": "pm_card_visa"})  # tells of its charge, too
+    assert owed_nothing(listened)
+    assert receiver.received.empty()
+
+
+def test_only_the_events_that_the_endpoint_enabled_are_sent(receiver: Receiver, tmp_path: Path) -> None:
+    hook = ("--webhook-url", receiver.url, "--webhook-secret", SECRET, "--webhook-events", "payment_intent.canceled")
+    with sandbox(tmp_path, *hook) as (box, _):
+        intent = box.intents.create({"amount": 1000, "currency": "usd"})
+        box.intents.cancel(intent.id)
+        event = receiver.next(box.client)
+        assert (event.type, event.pending_webhooks) == ("payment_intent.canceled", 1)
+        assert [event.pending_webhooks for event in box.events.list({"type": "payment_intent.created"})] == [0]
+        assert owed_nothing(box)
+        assert receiver.received.empty()
+
+
+def test_while_its_secret_is_rolled_an_event_is_signed_with_both(receiver: Receiver, tmp_path: Path) -> None:
+    hook = ("--webhook-url", receiver.url, "--webhook-secret", SECRET, "--webhook-secret", "whsec_next")
+    with sandbox(tmp_path, *hook) as (box, _):
+        box.intents.create({"amount": 1000, "currency": "usd"})
+        payload, signature = receiver.received.get(timeout=5)
+        for secret in (SECRET, "whsec_next"):
+            assert box.client.construct_event(payload, signature, secret).type == "payment_intent.created"
+
+
+@pytest.mark.parametrize("end", ["won", "lost"])
+def test_a_cardholder_can_dispute_captured_money(listened: Sandbox, receiver: Receiver, end: str) -> None:
+    intent = listened.hold()
+    listened.intents.capture(intent.id)
+    dispute = listened.tell("POST", f"dispute/{intent.id}")
+    assert (dispute["amount"], dispute["status"], dispute["payment_intent"]) == (1000, "needs_response", intent.id)
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        listened.refunds.create({"payment_intent": intent.id})
+    assert refused.value.code == "charge_disputed"
+    listened.tell("POST", f"{end}/{dispute['id']}")
+    assert listened.client.v1.disputes.retrieve(dispute["id"]).status == end
+    types = [receiver.next(listened.client).type for _ in range(8 if end == "lost" else 9)]
+    assert sorted(type for type in types if "dispute" in type) == sorted(
+        ["charge.dispute.created", "charge.dispute.funds_withdrawn", "charge.dispute.closed"]
+        + (["charge.dispute.funds_reinstated"] if end == "won" else [])
+    )
+    assert [e["operation"] for e in listened.tell("GET", f"ledger?object={intent.id}")][-2:] == [
+        "dispute.created",
+        f"dispute.{end}",
+    ]
+
+
+def test_money_that_was_never_captured_cannot_be_disputed(box: Sandbox) -> None:
+    intent = box.hold()
+    answer = box.http.post(f"{box.url}/_sandbox/dispute/{intent.id}")
+    assert answer.status_code == 400
