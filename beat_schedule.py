@@ -19,4 +19,10 @@ def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
             "schedule": settings.sweep_every,
             "options": {"queue": QUEUE_OF[Task.SWEEP_OUTBOX]},
         },
+        # Which payments are due to be compared with their provider.
+        "reconcile": {
+            "task": Task.RECONCILE,
+            "schedule": settings.reconcile_every,
+            "options": {"queue": QUEUE_OF[Task.RECONCILE]},
+        },
     }

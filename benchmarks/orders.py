@@ -123,7 +123,7 @@ def _register(connection: Connection, purchase: Purchase, sku: str, *, captured:
     payment = _payment(purchase, captured=captured)
     intent = _intent(purchase)
     orders.insert(connection, order, [Line(sku, 2, 1500, Decimal("0.10"))])
-    payments.insert(connection, payment)
+    payments.insert(connection, payment, check_after=3600)
     capture = Staged(Message(Task.CAPTURE_PAYMENT, purchase.named("cap")), 3600)
     if not captured:
         payments.schedule_capture(connection, purchase.named("cap"), payment, order.grace_until)

@@ -107,7 +107,7 @@ def mesh(
     try:
         if postgres:
             _set_before_start(root, postgres)
-        with Stack(root, StackOptions(only=only, environment=environment)) as stack:
+        with Stack(root, StackOptions(only=only, environment=environment, webhooks=False)) as stack:
             running = Mesh(stack, stack.environment(), stack.pids())
             yield running
             running.database.close()

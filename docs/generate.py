@@ -17,12 +17,13 @@ from msgspec.structs import fields
 
 from sandbox.stack.options import PORTS
 from shared import settings
-from shared.domain import emails, intents, orders, payments, refunds
+from shared.domain import emails, intents, orders, payments, refunds, webhooks
 from shared.domain.emails import EmailState
 from shared.domain.intents import IntentState
 from shared.domain.orders import OrderStatus
 from shared.domain.payments import CaptureState, PaymentStatus, VoidState
 from shared.domain.refunds import RefundState
+from shared.domain.webhooks import WebhookState
 from shared.settings import PREFIX, Settings
 
 HERE = Path(__file__).parent
@@ -61,6 +62,7 @@ MACHINES = (
     Machine("Capture jobs", payments, payments.CAPTURE_TRANSITIONS, born=(CaptureState.WAITING,)),
     Machine("Voids", payments, payments.VOID_TRANSITIONS, born=(VoidState.REQUESTED,)),
     Machine("Refunds", refunds, refunds.TRANSITIONS, born=(RefundState.INITIATED,)),
+    Machine("Webhook events", webhooks, webhooks.TRANSITIONS, born=(WebhookState.RECEIVED, WebhookState.IGNORED)),
     Machine("E-mails", emails, emails.TRANSITIONS, born=(EmailState.PENDING,)),
 )
 
@@ -113,6 +115,7 @@ UNITS: Mapping[str, str] = {
     "Positive": "seconds",
     "Count": "whole number",
     "Keys": "JSON object",
+    "Secrets": "texts, separated by commas",
 }
 
 
@@ -228,7 +231,7 @@ def _default(name: str) -> str:
     field = next(field for field in fields(Settings) if field.name == name)
     if field.required:
         return "required"
-    if field.default == "":
+    if field.default in ("", ()):
         return "empty"
     if isinstance(field.default, bool):
         return f"`{str(field.default).lower()}`"

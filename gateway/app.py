@@ -8,10 +8,12 @@ from gateway import errors, openapi
 from gateway.auth import Authenticator
 from gateway.intake import Intake
 from gateway.metrics import Measure
+from gateway.resources.alerts import Acknowledgement, Alerts, Drift
 from gateway.resources.intents import Intent, Retry
 from gateway.resources.operations import Health, Metrics, OpenApi, Readiness
 from gateway.resources.orders import Cancellation, OperatorCancellation, OperatorRefund, Order, Registrations
 from gateway.resources.stock import Stock
+from gateway.resources.webhooks import StripeWebhooks
 from gateway.waiting import Doorbell
 from shared.broker import Publisher
 from shared.db import Database
@@ -34,8 +36,12 @@ def create_app(
     app.add_route("/api/admin/intents/{intent_id}/retry", Retry(settings, auth, intake))
     app.add_route("/stock/{sku}", Stock(settings, auth, database, intake))
     app.add_route("/intents/{intent_id}", Intent(settings, auth, database))
+    app.add_route("/api/admin/alerts", Alerts(auth, database))
+    app.add_route("/api/admin/alerts/{alert_id}/acknowledge", Acknowledgement(settings, auth, intake))
+    app.add_route("/api/admin/drift", Drift(auth, database))
+    app.add_route("/webhooks/stripe", StripeWebhooks(settings, database, publisher))
     app.add_route("/healthz", Health())
     app.add_route("/readyz", Readiness(database))
-    app.add_route("/metrics", Metrics(doorbell))
+    app.add_route("/metrics", Metrics(doorbell, database))
     app.add_route("/openapi.json", OpenApi(openapi.document()))
     return app

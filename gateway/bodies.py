@@ -26,20 +26,26 @@ def read(request: falcon.Request, shape: type[Body], limit: int) -> Body:
 
     Raises `TooLarge`, `UnsupportedMediaType`, `Malformed` or `Invalid`.
     """
-    if (request.content_length or 0) > limit:
-        raise TooLarge
-    raw = request.stream.read(limit + 1)
-    if len(raw) > limit:
-        raise TooLarge
+    body = raw(request, limit)
     media_type = (request.content_type or "").partition(";")[0].strip().lower()
-    if raw and media_type != falcon.MEDIA_JSON:
+    if body and media_type != falcon.MEDIA_JSON:
         raise UnsupportedMediaType
     try:
-        return _decoded(raw or b"{}", shape)
+        return _decoded(body or b"{}", shape)
     except msgspec.ValidationError as error:
         raise Invalid(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed("The body is not JSON") from error
+
+
+def raw(request: falcon.Request, limit: int) -> bytes:
+    """Return the body's bytes as they came.  Raises `TooLarge`."""
+    if (request.content_length or 0) > limit:
+        raise TooLarge
+    body: bytes = request.stream.read(limit + 1)
+    if len(body) > limit:
+        raise TooLarge
+    return body
 
 
 def _decoded(raw: bytes, shape: type[Body]) -> Body:
@@ -62,6 +68,14 @@ def _with_integers(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _with_integers(item) for name, item in value.items()}
     return value
+
+
+def query(request: falcon.Request, shape: type[Body]) -> Body:
+    """Return the query as `shape`.  Raises `Invalid`, also for a parameter that there is not."""
+    try:
+        return msgspec.convert(request.params, shape, strict=False)
+    except msgspec.ValidationError as error:
+        raise Invalid(str(error)) from error
 
 
 def path_id(value: Any) -> str:

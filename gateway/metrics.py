@@ -12,6 +12,12 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 REQUESTS = Counter("countermand_http_requests_total", "Requests answered", ["method", "route", "status"])
 SECONDS = Histogram("countermand_http_request_seconds", "Time to the answer, waiting included", ["method", "route"])
+WEBHOOKS = Counter(
+    "countermand_webhooks_total", "Webhooks: recorded, duplicate, ignored or refused", ["provider", "outcome"]
+)
+ALERTS = Gauge(
+    "countermand_alerts_unresolved", "Alerts whose cause is still there", ["severity"], multiprocess_mode="mostrecent"
+)
 WAITING = Gauge(
     "countermand_waiting_intents", "Intents that clients of this process wait for", multiprocess_mode="livesum"
 )

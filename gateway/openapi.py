@@ -6,7 +6,18 @@ from typing import Any
 
 import msgspec
 
-from shared.requests import ID, ID_LENGTH, Nothing, OrderCancellation, Refund, Registration, Retry, StockLevel
+from shared.requests import (
+    ID,
+    ID_LENGTH,
+    AlertsAsked,
+    DriftAsked,
+    Nothing,
+    OrderCancellation,
+    Refund,
+    Registration,
+    Retry,
+    StockLevel,
+)
 
 #: Refusals that every route with a body may answer.
 BODY_REFUSALS = (400, 413, 415, 422)
@@ -41,6 +52,9 @@ class Route:
     security: tuple[str, ...] = ()
     body: type[msgspec.Struct] | None = None
     body_required: bool = True
+    query: type[msgspec.Struct] | None = None
+    #: The header that carries a provider's signature over the body.
+    signature: str = ""
     answer: str = "Anything"
     media_type: str = "application/json"
 
@@ -127,6 +141,42 @@ ROUTES = (
         ("bearer", "modification"),
         answer="Intent",
     ),
+    Route(
+        "get",
+        "/api/admin/alerts",
+        "What a person must look at, the newest first",
+        (200, 401, 403, 422, 503),
+        ("bearer",),
+        query=AlertsAsked,
+        answer="Alerts",
+    ),
+    Route(
+        "post",
+        "/api/admin/alerts/{alert_id}/acknowledge",
+        "Say that somebody looks at an alert",
+        (200, 202, 401, 403, 404, 503, *BODY_REFUSALS),
+        ("bearer",),
+        Nothing,
+        body_required=False,
+        answer="Alert",
+    ),
+    Route(
+        "get",
+        "/api/admin/drift",
+        "Where our rows and the providers disagree, the newest first",
+        (200, 401, 403, 422, 503),
+        ("bearer",),
+        query=DriftAsked,
+        answer="Drift",
+    ),
+    Route(
+        "post",
+        "/webhooks/stripe",
+        "Stripe tells that something happened; the event is durable when this answers",
+        (200, 400, 413, 503),
+        signature="Stripe-Signature",
+        answer="Received",
+    ),
     Route("get", "/healthz", "The process answers", (200,)),
     Route("get", "/readyz", "Requests can be recorded", (200, 503)),
     Route("get", "/metrics", "Counters for Prometheus", (200,), answer="Text", media_type="text/plain"),
@@ -148,6 +198,35 @@ _REFUND = {
     "status": {"enum": ["initiated", "processing", "completed", "failed"]},
 }
 
+_NULLABLE = {"type": ["string", "null"]}
+_ALERT = _object(
+    {
+        "id": {"type": "string"},
+        "cause": {"type": "string"},
+        "severity": {"enum": ["warning", "critical"]},
+        "state": {"enum": ["open", "acknowledged", "resolved"]},
+        "title": {"type": "string"},
+        "order_id": _NULLABLE,
+        "opened_at": _TIME,
+        "acknowledged_at": _NULLABLE,
+        "acknowledged_by": _NULLABLE,
+        "resolved_at": _NULLABLE,
+    }
+)
+_DRIFT = _object(
+    {
+        "id": {"type": "string"},
+        "order_id": {"type": "string"},
+        "payment_id": {"type": "string"},
+        "provider": {"type": "string"},
+        "reference": {"type": "string"},
+        "kind": {"enum": ["hold", "refunds"]},
+        "ours": {"type": ["object", "array"]},
+        "theirs": {"type": ["object", "array"]},
+        "opened_at": _TIME,
+        "resolved_at": _NULLABLE,
+    }
+)
 
 ANSWERS: Mapping[str, Any] = {
     "Anything": {"type": "object"},
@@ -223,6 +302,10 @@ ANSWERS: Mapping[str, Any] = {
             },
         }
     ),
+    "Alert": _ALERT,
+    "Alerts": _object({"alerts": {"type": "array", "items": _ALERT}, "next": _NULLABLE}),
+    "Drift": _object({"drift": {"type": "array", "items": _DRIFT}, "next": _NULLABLE}),
+    "Received": _object({"received": {"const": True}}),
     "Stock": _object({"sku": {"type": "string"}, "quantity": {"type": "integer"}}),
     "Intent": _object(
         {
@@ -272,10 +355,14 @@ ANSWERS: Mapping[str, Any] = {
 }
 
 
+#: Where a schema of the document stands.
+REFERENCE = "#/components/schemas/{name}"
+
+
 def document() -> str:
     """Return the OpenAPI document as JSON."""
-    bodies = [route.body for route in ROUTES if route.body]
-    (_, components) = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
+    shapes = [shape for route in ROUTES for shape in (route.body, route.query) if shape]
+    (_, components) = msgspec.json.schema_components(shapes, ref_template=REFERENCE)
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method] = _operation(route)
@@ -297,7 +384,12 @@ def document() -> str:
 def _operation(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": route.summary,
-        "parameters": [*_path_parameters(route), *(_intent_parameters() if route.is_intent else [])],
+        "parameters": [
+            *_path_parameters(route),
+            *_query_parameters(route),
+            *(_intent_parameters() if route.is_intent else []),
+            *([_signature(route.signature)] if route.signature else []),
+        ],
         "responses": {str(status): _response(route, status) for status in sorted({*route.statuses, *_always(route)})},
     }
     if route.security:
@@ -308,6 +400,9 @@ def _operation(route: Route) -> dict[str, Any]:
             "required": route.body_required,
             "content": {"application/json": {"schema": schema}},
         }
+    if route.signature:
+        anything = {"application/json": {"schema": {"$ref": "#/components/schemas/Anything"}}}
+        operation["requestBody"] = {"required": True, "content": anything}
     return operation
 
 
@@ -319,6 +414,19 @@ def _path_parameters(route: Route) -> list[dict[str, Any]]:
     names = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
     schema = {"type": "string", "pattern": ID, "maxLength": ID_LENGTH}
     return [{"name": name, "in": "path", "required": True, "schema": schema} for name in names]
+
+
+def _query_parameters(route: Route) -> list[dict[str, Any]]:
+    if route.query is None:
+        return []
+    _, components = msgspec.json.schema_components([route.query], ref_template=REFERENCE)
+    members = components[route.query.__name__]["properties"]
+    return [{"name": name, "in": "query", "required": False, "schema": shape} for name, shape in members.items()]
+
+
+def _signature(name: str) -> dict[str, Any]:
+    description = "`t=` and `v1=`: the time, and the HMAC-SHA256 over it and the raw body"
+    return {"name": name, "in": "header", "required": True, "description": description, "schema": {"type": "string"}}
 
 
 def _intent_parameters() -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ workers = _settings.gateway_processes
 worker_connections = 5000  # clients that may wait at once, a process
 keepalive = 30  # seconds
 graceful_timeout = int(_settings.wait_limit) + 5  # seconds: a restart loses nobody's answer
+limit_request_line = 8190  # bytes, the most that gunicorn allows; what is longer it refuses by itself
 accesslog = None  # /metrics counts requests; paths hold ids
 loglevel = "warning"
 

@@ -169,6 +169,12 @@ class PaymentConflict(Problem):
     code, http_status = "payment_conflict", 409
 
 
+class BadSignature(Problem):
+    """The signature is missing, wrong, too old, or of another clock."""
+
+    code, http_status = "bad_signature", 400
+
+
 class PaymentUnusable(Problem):
     """The payment cannot carry this order."""
 

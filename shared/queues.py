@@ -13,6 +13,7 @@ class Queue(StrEnum):
     VOID = "void"
     REFUND = "refund"
     EMAIL = "email"
+    WEBHOOK = "webhook"  # what a provider tells us, and what we look up there
     HOUSEKEEPING = "housekeeping"
 
 
@@ -28,8 +29,12 @@ class Task(StrEnum):
     REFUND_ORDER = "refund.order"  # an intent's id
     REFUND_PAYMENT = "refund.payment"  # a refund's id
     SEND_EMAIL = "email.send"  # an e-mail's id
+    PROCESS_WEBHOOK = "webhook.process"  # a webhook event's id, ours
+    COMPARE_PAYMENT = "webhook.compare"  # a payment's id
     SWEEP_OUTBOX = "housekeeping.sweep_outbox"  # beat's; no id
     RETRY_INTENT = "housekeeping.retry_intent"  # an intent's id, which asks for another one's retry
+    RECONCILE = "housekeeping.reconcile"  # beat's; no id
+    ACKNOWLEDGE_ALERT = "housekeeping.acknowledge_alert"  # an intent's id
 
 
 QUEUE_OF: Mapping[Task, Queue] = {
@@ -42,6 +47,10 @@ QUEUE_OF: Mapping[Task, Queue] = {
     Task.REFUND_ORDER: Queue.REFUND,
     Task.REFUND_PAYMENT: Queue.REFUND,
     Task.SEND_EMAIL: Queue.EMAIL,
+    Task.PROCESS_WEBHOOK: Queue.WEBHOOK,
+    Task.COMPARE_PAYMENT: Queue.WEBHOOK,
     Task.SWEEP_OUTBOX: Queue.HOUSEKEEPING,
     Task.RETRY_INTENT: Queue.HOUSEKEEPING,
+    Task.RECONCILE: Queue.HOUSEKEEPING,
+    Task.ACKNOWLEDGE_ALERT: Queue.HOUSEKEEPING,
 }

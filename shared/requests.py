@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, ClassVar
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
+from shared.domain.alerts import AlertState, DriftState
 from shared.domain.payments import Provider
 
 #: Python's `$` also matches before a last newline, other engines' does not; this end means the same to all.
@@ -164,6 +165,26 @@ class Retry(Struct, frozen=True, forbid_unknown_fields=True):
     """`POST /api/admin/intents/{id}/retry`: an operator puts back to work what is parked."""
 
     reason: Text
+
+
+#: How many of a list are shown at once.
+Limit = Annotated[int, Meta(ge=1, le=200)]
+
+
+class AlertsAsked(Struct, frozen=True, forbid_unknown_fields=True):
+    """The query of `GET /api/admin/alerts`; `before` is the `next` of the page before."""
+
+    state: AlertState | UnsetType = UNSET
+    before: Id | UnsetType = UNSET
+    limit: Limit = 50
+
+
+class DriftAsked(Struct, frozen=True, forbid_unknown_fields=True):
+    """The query of `GET /api/admin/drift`; `before` is the `next` of the page before."""
+
+    state: DriftState = DriftState.OPEN
+    before: Id | UnsetType = UNSET
+    limit: Limit = 50
 
 
 class Nothing(Struct, frozen=True, forbid_unknown_fields=True):

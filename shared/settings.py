@@ -4,7 +4,7 @@ A setting `database_url` is read from `COUNTERMAND_DATABASE_URL`.  This is the o
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
 import msgspec
@@ -15,6 +15,8 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Keys = Annotated[dict[str, str], msgspec.Meta(min_length=1)]
+#: Separated by commas.
+Secrets = tuple[str, ...]
 
 
 class SettingsError(Exception):
@@ -35,6 +37,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stripe_api_key: str = ""
     #: Empty means Stripe itself.
     stripe_api_base: str = ""
+    #: Signing secrets of the webhook endpoint, separated by commas: two while one is rolled.  Without one, every
+    #: webhook is refused.
+    stripe_webhook_secrets: Secrets = ()
+    #: How far the time in a webhook's signature may lie from ours, either way (five minutes at Stripe).
+    stripe_webhook_tolerance: Positive = 300.0
     #: Waiting longer than three seconds for a TCP handshake never helped.
     provider_connect_timeout: Positive = 3.05
     #: Shorter than the gateway's wait, so that a void that gets no answer is still reported to the shopper.
@@ -70,7 +77,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     wait_limit: Positive = 60.0
     #: Bodies above this many bytes are refused.
     body_limit: Count = 64 * 1024
+    #: The same for webhooks, which carry an object with all that the shop wrote into its metadata.
+    webhook_body_limit: Count = 256 * 1024
     gateway_processes: Count = 1
+
+    #: How often beat stages comparisons of payments with their provider.
+    reconcile_every: Positive = 60.0
+    #: How many payments are compared a second at the most; an account's limit at Stripe is a hundred reads.
+    reconcile_rate: Positive = 5.0
+    #: How long until a payment is compared for the first time, and again while its money may still move.
+    reconcile_after: Positive = 3600.0
+    #: How long after its order was placed a payment at rest is still compared, ever more rarely: refunds fail within
+    #: a month.
+    reconcile_window: Positive = 60 * 86400.0
 
     #: How long a published message may stay without effect before the sweep publishes it again.
     patience: Positive = 30.0
@@ -95,7 +114,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     for field in msgspec.structs.fields(Settings):
         raw = environ.get(PREFIX + field.name.upper())
         if raw is not None:
-            values[field.name] = _parse_keys(raw) if field.name == "jwt_keys" else raw
+            values[field.name] = PARSERS.get(field.name, str)(raw)
     try:
         settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
@@ -105,8 +124,15 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     return settings
 
 
+def _parse_secrets(raw: str) -> object:
+    return [secret.strip() for secret in raw.split(",") if secret.strip()]
+
+
 def _parse_keys(raw: str) -> object:
     try:
         return msgspec.json.decode(raw, type=dict[str, str])
     except msgspec.DecodeError:
         raise SettingsError(f"{PREFIX}JWT_KEYS must be a JSON object of kid to secret") from None
+
+
+PARSERS: Mapping[str, Callable[[str], object]] = {"jwt_keys": _parse_keys, "stripe_webhook_secrets": _parse_secrets}

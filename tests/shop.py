@@ -1,6 +1,7 @@
 """A shop, its shoppers and its operators: everything a test does to a mesh from outside, and all that it can see."""
 
 import json
+import re
 import threading
 import time
 import uuid
@@ -116,8 +117,15 @@ class Shop:
 
     def buy_overdue(self, **changes: Any) -> Purchase:
         """The same for an order whose grace period is over: its capture is due at once."""
-        placed_at = datetime.now(UTC) - timedelta(seconds=self.settings.grace_period + 1)
-        return self.buy(placed_at=placed_at.isoformat(), **changes)
+        return self.buy(placed_at=self._an_hour_ago(), **changes)
+
+    def overdue(self, reference: str) -> Purchase:
+        """The same, with money that is held already."""
+        body = self.register(self.order(reference, placed_at=self._an_hour_ago())).json()
+        return Purchase(body["order_id"], body["modification_token"], reference, body["total"])
+
+    def _an_hour_ago(self) -> str:
+        return (datetime.now(UTC) - timedelta(seconds=self.settings.grace_period + 1)).isoformat()
 
     def buy_captured(self, amount: int = 3800, **changes: Any) -> Purchase:
         """Buy what is captured at once; its history begins with the capture of the mesh itself."""
@@ -257,11 +265,57 @@ class Shop:
         found = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
         return [line for line in found if members.items() <= line.items()]
 
+    # What the provider tells
+
+    def sent(self, reference: str, *types: str) -> list[dict[str, Any]]:
+        """The provider's events about one payment, as it sends them, oldest first; of these types, or of all."""
+        found = self.provider.v1.events.list({"limit": 100}).auto_paging_iter()
+        events = [json.loads(str(event)) for event in found]
+        mine = [event for event in events if reference in _named(event["data"]["object"])]
+        return [event for event in reversed(mine) if not types or event["type"] in types]
+
+    def tell(self, event: dict[str, Any], *, secret: str | None = None, ago: float = 0.0) -> httpx.Response:
+        """Send an event to the mesh as the provider does, signed so many seconds ago."""
+        body = json.dumps(event)
+        secret = secret or self.settings.stripe_webhook_secrets[-1]
+        header = stripe.WebhookSignature.generate_signature_header(body, secret, int(time.time() - ago))
+        return self.http.post("/webhooks/stripe", content=body, headers={"Stripe-Signature": header})
+
+    def told(self, reference: str) -> list[tuple[str, str]]:
+        """What the mesh has recorded of the provider's events about one payment: their types and states."""
+        statement = "SELECT type, state FROM webhook_events WHERE reference = %s ORDER BY created, id"
+        return [(type, state) for type, state in self.sql(statement, reference)]
+
+    def webhooks_counted(self) -> dict[str, float]:
+        """How many webhooks the gateway counts, by what became of them."""
+        metrics = self.http.get("/metrics").text
+        found = re.findall(r'countermand_webhooks_total\{.*outcome="(\w+)".*\} (\S+)', metrics)
+        return {outcome: float(count) for outcome, count in found}
+
+    def unheard(self, reference: str) -> None:
+        """Let no event about a payment arrive from now on."""
+        self.fault("webhook", "lost", reference=reference, times=-1)
+
+    def compare(self, reference: str) -> None:
+        """Let the reconciliation of a payment be due now, and return when it has compared it."""
+        statement = "UPDATE payments SET check_at = now() WHERE reference = %s RETURNING id"
+        ((payment_id,),) = self.sql(statement, reference)
+        eventually(lambda: self.sql("SELECT 1 FROM payments WHERE id = %s AND check_at > now()", payment_id))
+        eventually(lambda: not self.sql("SELECT 1 FROM outbox WHERE subject = %s", payment_id))
+
+    def drift(self, reference: str, state: str = "open") -> list[dict[str, Any]]:
+        """Where the mesh and the provider disagree about a payment, as an operator sees it."""
+        answer = self.http.get("/api/admin/drift", params={"state": state}, headers=self.bearer("admin"))
+        assert answer.status_code == 200, answer.text
+        return [each for each in answer.json()["drift"] if each["reference"] == reference]
+
     # Misbehaviour of the outside world
 
-    def fault(self, operation: str, fault: str, *, reference: str | None = None, times: int = 1) -> None:
-        """Make the provider misbehave."""
-        order = {"operation": operation, "fault": fault, "times": times}
+    def fault(
+        self, operation: str, fault: str, *, reference: str | None = None, times: int = 1, seconds: float = 30
+    ) -> None:
+        """Make the provider misbehave; what it holds or delays is held for so many seconds."""
+        order = {"operation": operation, "fault": fault, "times": times, "seconds": seconds}
         answer = self.outside.post(
             f"{self.urls['stripe']}/_sandbox/faults", json=order | ({"object": reference} if reference else {})
         )
@@ -273,16 +327,26 @@ class Shop:
         answer = self.outside.post(f"{self.urls['stripe']}/_sandbox/latency", json=latency)
         assert answer.status_code < 300, answer.text
 
-    def happen(self, what: str, provider_id: str, **how: Any) -> None:
-        """Let something happen at the provider: a hold may `expire` or `shorten`, a refund `succeed` or `fail`."""
+    def happen(self, what: str, provider_id: str, **how: Any) -> dict[str, Any]:
+        """Let something happen at the provider: a hold may `expire` or `shorten`, a refund `succeed` or `fail`.
+
+        A cardholder may `dispute` a payment, and a dispute be `won` or `lost`.
+        """
         answer = self.outside.post(f"{self.urls['stripe']}/_sandbox/{what}/{provider_id}", params=how)
         assert answer.status_code == 200, answer.text
+        thing: dict[str, Any] = answer.json()
+        return thing
 
     def behave(self) -> None:
         """Make the outside world behave again."""
         for stand_in in ("stripe", "mailbox"):
             self.outside.delete(f"{self.urls[stand_in]}/_sandbox/faults")
             self.outside.post(f"{self.urls[stand_in]}/_sandbox/latency", json={"milliseconds": 0})
+
+
+def _named(thing: dict[str, Any]) -> tuple[Any, Any]:
+    """The ids of an event's object, and of the payment that it belongs to."""
+    return thing["id"], thing.get("payment_intent")
 
 
 def eventually(look: Callable[[], Seen], within: float = 20.0) -> Seen:

@@ -22,6 +22,7 @@ app.conf.update(
         "workers.refund_order",
         "workers.refund",
         "workers.email",
+        "workers.webhook",
         "workers.housekeeping",
     ],
     beat_schedule=beat_schedule(configuration),

@@ -7,7 +7,7 @@ from shared.domain.transitions import advance
 from shared.errors import NotFound, NotParked, Problem
 from shared.queues import Queue, Task
 from shared.requests import Retry as Body
-from shared.store import alerts, intents, orders, outbox, parked
+from shared.store import alerts, intents, orders, outbox, parked, reconciliations
 from shared.store.parked import Parked, Retry
 from shared.store.timeline import Entry
 from workers.app import app
@@ -79,3 +79,34 @@ def answer(asked: Retry, found: Parked) -> str:
     """Say what goes on."""
     retried = [{"task": message.task, "id": message.subject} for message in found.messages]
     return msgspec.json.encode({"id": asked.subject, "retried": retried}).decode()
+
+
+@app.task(base=Worker, bind=True, name=Task.RECONCILE)
+def reconcile(task: Worker) -> None:
+    """Stage the comparison of payments that are due: as many as may be looked up until beat wakes us again."""
+    limits = task.mesh.settings
+    with task.mesh.database.statement() as connection:
+        reconciliations.take(
+            connection,
+            limit=max(1, int(limits.reconcile_rate * limits.reconcile_every)),
+            rate=limits.reconcile_rate,
+            every=limits.reconcile_after,
+            window=limits.reconcile_window,
+        )
+
+
+@app.task(base=Worker, bind=True, name=Task.ACKNOWLEDGE_ALERT)
+def acknowledge_alert(task: Worker, intent_id: str) -> None:
+    """Note who has seen an alert; the first one stays on record."""
+    with task.work() as work:
+        work.strike(Task.ACKNOWLEDGE_ALERT, intent_id)
+        intent = intents.read(work.connection, intent_id)
+        if intent is None or not intent.running:
+            return
+        alert = alerts.acknowledge(work.connection, intent.subject, intent.actor)
+        if alert:
+            body = msgspec.json.encode(alert).decode()
+            work.ring(intents.end(work.connection, intent_id, IntentState.DONE, 200, body))
+        else:
+            refusal = NotFound("There is no such alert")
+            work.ring(intents.end(work.connection, intent_id, IntentState.REFUSED, refusal.http_status, refusal.body()))

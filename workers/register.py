@@ -127,7 +127,7 @@ def settle(
         answer_again(work, intent)  # a twin was faster
         return
     payment = _payment(order, request, authorization)
-    if not payments.insert(work.connection, payment):
+    if not payments.insert(work.connection, payment, task.mesh.settings.reconcile_after):
         raise PaymentConflict
     if payment.status is PaymentStatus.AUTHORIZED:
         schedule_capture(work, order, payment, timedelta(seconds=task.mesh.settings.capture_margin))

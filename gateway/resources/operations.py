@@ -1,12 +1,16 @@
 """Operations: is it alive, is it ready, how does it fare, what does it speak."""
 
+from contextlib import suppress
+
 import falcon
 from sqlalchemy import text
 
 from gateway import metrics
 from gateway.errors import render
 from gateway.waiting import Doorbell
-from shared.db import Database
+from shared.db import Database, Locked
+from shared.errors import Unavailable
+from shared.store import alerts
 
 
 class Health:
@@ -31,14 +35,17 @@ class Readiness:
 
 
 class Metrics:
-    """`GET /metrics`, in Prometheus' text format."""
+    """`GET /metrics`, in Prometheus' text format.  Without Postgres it tells what it knows by itself."""
 
-    def __init__(self, doorbell: Doorbell) -> None:
-        self._doorbell = doorbell
+    def __init__(self, doorbell: Doorbell, database: Database) -> None:
+        self._doorbell, self._database = doorbell, database
 
     def on_get(self, _: falcon.Request, response: falcon.Response) -> None:
         """Expose the counters."""
         metrics.WAITING.set(self._doorbell.waiting)
+        with suppress(Unavailable, Locked), self._database.statement() as connection:
+            for severity, count in alerts.count_open(connection).items():
+                metrics.ALERTS.labels(severity).set(count)
         response.content_type = metrics.CONTENT_TYPE
         response.data = metrics.exposition()
 

@@ -24,6 +24,7 @@ def for_programs(
         "COUNTERMAND_BROKER_URL": broker,
         "COUNTERMAND_STRIPE_API_BASE": f"http://{LOOPBACK}:{ports['stripe']}",
         "COUNTERMAND_STRIPE_API_KEY": "sk_test_countermand",
+        "COUNTERMAND_STRIPE_WEBHOOK_SECRETS": secrets.stripe_webhook_secret,
         "COUNTERMAND_SMTP_HOST": LOOPBACK,
         "COUNTERMAND_SMTP_PORT": str(ports["smtp"]),
         "COUNTERMAND_SMTP_START_TLS": "false",

@@ -36,6 +36,8 @@ class StackOptions:
     environment: Mapping[str, str] = field(default_factory=dict)
     #: Settings of the starter; what the stack decides wins over them.
     ambient: Mapping[str, str] = field(default_factory=dict)
+    #: Let Stripe's stand-in tell the gateway what happened.
+    webhooks: bool = True
     #: Bring the schema to its newest version before the mesh starts.
     migrate: bool = True
     #: Live on when the starting process ends.  Otherwise the stack stops with the thread that started it.

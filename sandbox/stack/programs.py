@@ -12,6 +12,7 @@ from sandbox.stack.postgres import Postgres
 from sandbox.stack.readiness import Probe, http
 from sandbox.stack.redis import Redis
 from sandbox.stack.workers import answers_ping
+from shared.providers.stripe_webhooks import CONCERNS
 from workers.groups import GROUPS
 
 
@@ -61,15 +62,18 @@ def stores(postgres: Postgres, redis: Redis | None) -> list[Program]:
     return found
 
 
-def outside(layout: Layout, ports: Mapping[str, int]) -> list[Program]:
-    """The stand-ins for Stripe and for the customers' mailbox."""
+def outside(layout: Layout, ports: Mapping[str, int], webhook_secret: str | None) -> list[Program]:
+    """The stand-ins for Stripe, which tells the gateway what happened when there is a secret, and for the mailbox."""
     stripe, mailbox, smtp = ports["stripe"], ports["mailbox"], ports["smtp"]
+    endpoint = f"http://{LOOPBACK}:{ports['gateway']}/webhooks/stripe"
+    told = ("--webhook-url", endpoint, "--webhook-events", ",".join(CONCERNS)) if webhook_secret else ()
     return [
         Program(
             name="stripe",
             room=Room.OUTSIDE,
-            command=_python("sandbox.stripe", "--port", str(stripe), "--data", str(layout.data("stripe"))),
+            command=_python("sandbox.stripe", "--port", str(stripe), "--data", str(layout.data("stripe")), *told),
             is_ready=http(stripe, "/_sandbox/health"),
+            environment={"STRIPE_WEBHOOK_SECRET": webhook_secret} if webhook_secret else {},
         ),
         Program(
             name="mailbox",

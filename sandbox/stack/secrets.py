@@ -21,13 +21,14 @@ class Secrets:
     postgres_password: str = field(default_factory=_secret)
     #: Of the user "operator".
     flower_password: str = field(default_factory=_secret)
+    #: Signs the events of Stripe's stand-in.
+    stripe_webhook_secret: str = field(default_factory=lambda: f"whsec_{_secret()}")
 
 
 def load_or_make(path: Path) -> Secrets:
-    """The secrets in `path`, made when there are none yet."""
-    try:
-        return Secrets(**json.loads(path.read_text()))
-    except FileNotFoundError:
-        made = Secrets()
+    """The secrets in `path`; those that it does not hold yet are made, and kept."""
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    made = Secrets(**kept)
+    if asdict(made) != kept:
         write_private(path, json.dumps(asdict(made), indent=2))
-        return made
+    return made

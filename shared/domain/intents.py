@@ -54,6 +54,7 @@ class Operation(StrEnum):
     CANCEL_ORDER_BY_OPERATOR = "cancel_order_by_operator"
     REFUND_ORDER = "refund_order"
     RETRY_INTENT = "retry_intent"
+    ACKNOWLEDGE_ALERT = "acknowledge_alert"
 
 
 TASK_OF: Mapping[Operation, Task] = {
@@ -63,4 +64,5 @@ TASK_OF: Mapping[Operation, Task] = {
     Operation.CANCEL_ORDER_BY_OPERATOR: Task.CANCEL_ORDER_BY_OPERATOR,
     Operation.REFUND_ORDER: Task.REFUND_ORDER,
     Operation.RETRY_INTENT: Task.RETRY_INTENT,
+    Operation.ACKNOWLEDGE_ALERT: Task.ACKNOWLEDGE_ALERT,
 }

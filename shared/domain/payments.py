@@ -32,6 +32,8 @@ class PaymentEvent(StrEnum):
     CAPTURE_STARTED = "capture_started"
     CAPTURED = "payment_captured"
     CAPTURED_ELSEWHERE = "payment_captured_elsewhere"  # somebody captured it at the provider
+    PARTLY_CAPTURED_ELSEWHERE = "payment_partly_captured_elsewhere"  # the same, of less than the order costs
+    AUTHORIZATION_CHANGED = "authorization_changed"  # somebody had more held at the provider
     CAPTURE_UNANSWERED = "capture_unanswered"  # changes nothing: the capture goes on
     CAPTURE_DECLINED = "capture_declined"  # by the card's issuer; the hold stands, and a person must look
     CAPTURE_REFUSED = "capture_refused"  # the hold stands, and a person must look
@@ -68,6 +70,10 @@ TRANSITIONS: Mapping[tuple[PaymentStatus, PaymentEvent], PaymentStatus] = {
     (PaymentStatus.CAPTURING, PaymentEvent.AUTHORIZATION_LAPSED): PaymentStatus.VOIDED,
     (PaymentStatus.CAPTURING, PaymentEvent.AUTHORIZATION_CANCELED): PaymentStatus.VOIDED,
     (PaymentStatus.AUTHORIZED, PaymentEvent.CAPTURED_ELSEWHERE): PaymentStatus.CAPTURED,
+    (PaymentStatus.AUTHORIZED, PaymentEvent.PARTLY_CAPTURED_ELSEWHERE): PaymentStatus.PARTIALLY_CAPTURED,
+    (PaymentStatus.AUTHORIZED, PaymentEvent.AUTHORIZATION_CHANGED): PaymentStatus.AUTHORIZED,
+    (PaymentStatus.PARTIALLY_CAPTURED, PaymentEvent.PARTLY_CAPTURED_ELSEWHERE): PaymentStatus.PARTIALLY_CAPTURED,
+    (PaymentStatus.PARTIALLY_CAPTURED, PaymentEvent.CAPTURED_ELSEWHERE): PaymentStatus.CAPTURED,
     (PaymentStatus.AUTHORIZED, PaymentEvent.AUTHORIZATION_LAPSED): PaymentStatus.VOIDED,
     (PaymentStatus.AUTHORIZED, PaymentEvent.AUTHORIZATION_CANCELED): PaymentStatus.VOIDED,
     (PaymentStatus.AUTHORIZED, PaymentEvent.VOID_STARTED): PaymentStatus.VOIDING,

@@ -32,6 +32,7 @@ class RefundEvent(StrEnum):
     PENDING = "refund_pending"  # the provider has it, and has not decided yet
     COMPLETED = "refund_completed"
     FAILED = "refund_failed"
+    FOUND = "refund_found"  # somebody made it at the provider
     RETRIED = "refund_retried"
 
 

@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from shared.domain.webhooks import Concern
+
 
 class Refused(Exception):
     """The provider said no, and nothing happened; asking again the same way is of no use."""
@@ -50,6 +52,8 @@ class Authorization:
     authorized: int
     captured: int
     released: int
+    #: What was given back of it, or is on its way back.
+    refunded: int
     #: When the hold lapses, in UTC; None when the provider does not say.
     capture_before: datetime | None
     #: Whether a hold that was released had expired; otherwise somebody canceled it.
@@ -101,6 +105,24 @@ class ProviderRefund:
     tag: RefundTag | None
 
 
+class DisputeStatus(StrEnum):
+    """How a cardholder's claim stands."""
+
+    OPEN = "open"
+    WON = "won"  # the money stays
+    LOST = "lost"  # the money is gone
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A cardholder's claim; `amount` in minor units of `currency` (ISO 4217, upper case)."""
+
+    reference: str
+    status: DisputeStatus
+    amount: int
+    currency: str
+
+
 class PaymentProvider(Protocol):
     """Every call may raise `Refused` or `Unknown`, and is safe to repeat under the same key."""
 
@@ -127,3 +149,23 @@ class PaymentProvider(Protocol):
     def refunds(self, reference: str) -> list[ProviderRefund]:
         """Return every refund of a payment, whoever made it."""
         ...
+
+    def read_dispute(self, reference: str) -> Dispute:
+        """Return a dispute as it stands."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a webhook says: that something happened to this object.  No word of it is believed but these ids."""
+
+    event_id: str
+    #: The provider's own word.
+    type: str
+    concern: Concern
+    object_id: str | None
+    #: The authorization that it belongs to, where there is one.
+    reference: str | None
+    created: datetime
+    api_version: str | None
+    livemode: bool

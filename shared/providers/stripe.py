@@ -16,6 +16,8 @@ from shared.providers.ports import (
     Authorization,
     Captured,
     Declined,
+    Dispute,
+    DisputeStatus,
     HoldStatus,
     InProgress,
     ProviderRefund,
@@ -69,6 +71,14 @@ TAG_ID, TAG_GENERATION = "countermand_refund", "countermand_generation"
 #: Refunds on a page of a list; the most that Stripe gives.
 PAGE = 100
 
+#: What a Dispute's status means; every other one still waits for somebody.
+DISPUTE: Mapping[str, DisputeStatus] = {
+    "won": DisputeStatus.WON,
+    "prevented": DisputeStatus.WON,
+    "warning_closed": DisputeStatus.WON,
+    "lost": DisputeStatus.LOST,
+}
+
 KEY_IN_USE = "idempotency_key_in_use"
 UNEXPECTED_STATE = "payment_intent_unexpected_state"
 
@@ -92,6 +102,7 @@ class Stripe:
             http_client=stripe.RequestsClient(timeout=timeout, session=session),
         )
         self._intents, self._refunds = client.v1.payment_intents, client.v1.refunds
+        self._disputes = client.v1.disputes
 
     def read(self, reference: str) -> Authorization:
         """Return the PaymentIntent as an authorization."""
@@ -108,6 +119,7 @@ class Stripe:
             authorized=intent.amount,
             captured=captured,
             released=0 if status is HoldStatus.UNCONFIRMED else intent.amount - captured - held,
+            refunded=_refunded(intent),
             capture_before=_capture_before(intent),
             expired=getattr(intent, "cancellation_reason", None) in EXPIRED,
         )
@@ -146,6 +158,12 @@ class Stripe:
         """Return every Refund of the PaymentIntent, the newest first."""
         wish: Any = {"payment_intent": reference, "limit": PAGE}
         return _ask(lambda: [_refund(found) for found in self._refunds.list(wish).auto_paging_iter()])
+
+    def read_dispute(self, reference: str) -> Dispute:
+        """Return a Dispute as it stands."""
+        found = _ask(lambda: self._disputes.retrieve(reference))
+        status = DISPUTE.get(str(found.status), DisputeStatus.OPEN)
+        return Dispute(reference, status, found.amount, found.currency.upper())
 
 
 class _UnexpectedState(Exception):
@@ -201,6 +219,10 @@ def _details(error: stripe.StripeError) -> dict[str, Any]:
     body = error.json_body
     details = body.get("error") if isinstance(body, dict) else None
     return details if isinstance(details, dict) else {}
+
+
+def _refunded(intent: stripe.PaymentIntent) -> int:
+    return getattr(intent.latest_charge, "amount_refunded", 0)
 
 
 def _capture_before(intent: stripe.PaymentIntent) -> datetime | None:

@@ -1,9 +1,12 @@
 """Alerts: what a person must look at; opened once per cause, resolved when the cause goes away."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, TextClause, text
 
+from shared.domain.alerts import AlertState
 from shared.ids import new_id
 
 
@@ -20,6 +23,32 @@ _OPEN = text("""
     RETURNING id
 """)
 
+# Newest first, from an id on that sorts below.
+_PAGE = """
+    SELECT id, cause, severity, title, order_id, opened_at, acknowledged_at, acknowledged_by, resolved_at
+    FROM alerts WHERE id < :before
+"""
+
+_ALL = text(_PAGE + "ORDER BY id DESC LIMIT :limit")
+
+_OPEN_ONES = text(_PAGE + "AND resolved_at IS NULL AND acknowledged_at IS NULL ORDER BY id DESC LIMIT :limit")
+
+_ACKNOWLEDGED = text(_PAGE + "AND resolved_at IS NULL AND acknowledged_at IS NOT NULL ORDER BY id DESC LIMIT :limit")
+
+_RESOLVED = text(_PAGE + "AND resolved_at IS NOT NULL ORDER BY id DESC LIMIT :limit")
+
+_ACKNOWLEDGE = text("""
+    UPDATE alerts
+    SET acknowledged_at = coalesce(acknowledged_at, now()), acknowledged_by = coalesce(acknowledged_by, :actor)
+    WHERE id = :id
+    RETURNING id, cause, severity, title, order_id, opened_at, acknowledged_at, acknowledged_by, resolved_at
+""")
+
+_COUNT = text("""
+    SELECT severity, count(*) AS count FROM alerts
+    WHERE resolved_at IS NULL AND severity = ANY(CAST(:severities AS text[])) GROUP BY severity
+""")
+
 _RESOLVE = text("UPDATE alerts SET resolved_at = now() WHERE cause = :cause AND resolved_at IS NULL RETURNING id")
 
 
@@ -32,3 +61,42 @@ def open_once(connection: Connection, cause: str, severity: Severity, title: str
 def resolve(connection: Connection, cause: str) -> bool:
     """The cause went away; False when no alert was open for it."""
     return connection.execute(_RESOLVE, {"cause": cause}).scalar() is not None
+
+
+PAGES: Mapping[AlertState | None, TextClause] = {
+    None: _ALL,
+    AlertState.OPEN: _OPEN_ONES,
+    AlertState.ACKNOWLEDGED: _ACKNOWLEDGED,
+    AlertState.RESOLVED: _RESOLVED,
+}
+
+
+#: Sorts after every id, in any collation.
+END = "z"
+
+
+def page(connection: Connection, state: AlertState | None, before: str | None, limit: int) -> list[dict[str, Any]]:
+    """Return alerts, the newest first: those in this state, or all, that are older than `before`, an id."""
+    rows = connection.execute(PAGES[state], {"before": before or END, "limit": limit})
+    return [_shown(row) for row in rows]
+
+
+def acknowledge(connection: Connection, alert_id: str, actor: str) -> dict[str, Any] | None:
+    """Note that `actor` looks at an alert; the first one to do so stays.  None when there is no such alert."""
+    row = connection.execute(_ACKNOWLEDGE, {"id": alert_id, "actor": actor}).one_or_none()
+    return _shown(row) if row else None
+
+
+def count_open(connection: Connection) -> dict[Severity, int]:
+    """Return how many alerts are not resolved, by severity."""
+    rows = connection.execute(_COUNT, {"severities": [str(severity) for severity in Severity]})
+    return dict.fromkeys(Severity, 0) | {Severity(severity): int(count) for severity, count in rows}
+
+
+def _shown(row: Row[Any]) -> dict[str, Any]:
+    alert = dict(row._mapping)
+    if alert["resolved_at"]:
+        state = AlertState.RESOLVED
+    else:
+        state = AlertState.ACKNOWLEDGED if alert["acknowledged_at"] else AlertState.OPEN
+    return alert | {"state": state}

@@ -78,9 +78,10 @@ class Capture:
 
 _INSERT = text("""
     INSERT INTO payments (id, order_id, provider, reference, status, currency, authorized, captured, released,
-                          capture_before)
+                          capture_before, check_at)
     VALUES (:id, :order_id, :provider, :reference, :status, :currency, :authorized, :captured, :released,
-            :capture_before)
+            :capture_before,
+            CASE WHEN CAST(:reference AS text) IS NOT NULL THEN now() + make_interval(secs => :check_after) END)
     ON CONFLICT (provider, reference) DO NOTHING
     RETURNING id
 """)
@@ -139,9 +140,10 @@ _SETTLE_CAPTURE = text("""
 _CAPTURE_UNKNOWN = text("UPDATE capture_jobs SET last_error = :error WHERE id = :id AND state = 'active'")
 
 
-def insert(connection: Connection, payment: NewPayment) -> bool:
-    """Write a payment; False when another order has this payment."""
-    values = {name: getattr(payment, name) for name in NewPayment.__slots__}
+def insert(connection: Connection, payment: NewPayment, check_after: float) -> bool:
+    """Write a payment, to be compared with its provider in so many seconds; False when another order has it."""
+    values: dict[str, object] = {name: getattr(payment, name) for name in NewPayment.__slots__}
+    values["check_after"] = check_after
     return connection.execute(_INSERT, values).scalar() is not None
 
 

@@ -115,6 +115,7 @@ def test_a_capture_that_the_issuer_declines_leaves_the_hold_and_tells_a_person(s
 )
 def test_a_hold_that_is_gone_is_told_apart_by_why(shop, elsewhere, event):
     purchase = shop.buy()
+    shop.unheard(purchase.reference)
     if elsewhere == "expire":
         shop.happen("expire", purchase.reference)
     else:
@@ -129,6 +130,7 @@ def test_a_hold_that_is_gone_is_told_apart_by_why(shop, elsewhere, event):
 
 def test_what_somebody_else_captured_at_the_provider_is_paid_for(shop):
     purchase = shop.buy()
+    shop.unheard(purchase.reference)
     shop.provider.v1.payment_intents.capture(purchase.reference)
     shop.remind(shop.hurry(purchase))
     view = settled(shop, purchase, "done")

@@ -115,6 +115,7 @@ def test_the_first_answer_is_kept_under_its_key_though_the_void_succeeds_later(s
 
 def test_money_that_was_captured_behind_our_back_is_not_called_free_and_goes_back_as_a_refund(shop):
     purchase = shop.buy()
+    shop.unheard(purchase.reference)
     shop.provider.v1.payment_intents.capture(purchase.reference)
     answer = shop.cancel(purchase)
     assert_failed(purchase, answer)
@@ -127,6 +128,7 @@ def test_money_that_was_captured_behind_our_back_is_not_called_free_and_goes_bac
 
 def test_money_that_was_captured_while_the_void_failed_is_found_out_and_refunded(shop):
     purchase = shop.buy()
+    shop.unheard(purchase.reference)
     cut_off(shop, purchase, "drop_before")
     assert_failed(purchase, shop.cancel(purchase))
     shop.provider.v1.payment_intents.capture(purchase.reference)
@@ -157,6 +159,7 @@ def test_by_policy_a_person_decides_over_money_that_was_captured_behind_our_back
     ((void_id,),) = shop.sql("SELECT id FROM voids WHERE order_id = %s", purchase.order_id)
     assert shop.sql(postponed, void_id) == [(void_id,)]
     shop.behave()
+    shop.unheard(purchase.reference)
     shop.provider.v1.payment_intents.capture(purchase.reference)
     program = [sys.executable, "-c", BY_ANOTHER_POLICY, void_id]
     subprocess.run(program, env=shop.stack.environment(), check=True, timeout=60, cwd=Path(__file__).parents[2])
@@ -183,6 +186,7 @@ def assert_refunded_instead(shop: Shop, purchase: Purchase) -> None:
 
 def test_a_hold_that_was_released_behind_our_back_is_voided_without_an_alert(shop):
     purchase = shop.buy()
+    shop.unheard(purchase.reference)
     shop.provider.v1.payment_intents.cancel(purchase.reference)
     assert shop.cancel(purchase).json() == voided(purchase)
     view = shop.view(purchase.order_id)
@@ -208,6 +212,7 @@ def test_a_hold_that_was_captured_in_part_behind_our_back_leaves_rows_that_agree
     reference = shop.authorize(payment_method_options={"card": {"request_multicapture": "if_available"}})
     registered = shop.register(shop.order(reference)).json()
     purchase = Purchase(registered["order_id"], registered["modification_token"], reference, registered["total"])
+    shop.unheard(reference)
     shop.provider.v1.payment_intents.capture(reference, {"amount_to_capture": 1000, "final_capture": False})
     answer = shop.cancel(purchase)
     assert_failed(purchase, answer)

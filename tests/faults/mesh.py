@@ -212,7 +212,7 @@ class Mesh(Shop):
         """Empty every table, also those that refuse it."""
         with psycopg.connect(self.settings.database_url) as connection:
             connection.execute("SET session_replication_role = replica")  # no trigger fires
-            connection.execute("TRUNCATE orders, stock, intents, outbox CASCADE")
+            connection.execute("TRUNCATE orders, stock, intents, outbox, webhook_events CASCADE")
 
     @contextmanager
     def postgres_unreachable(self) -> Iterator[None]:

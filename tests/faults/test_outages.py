@@ -14,7 +14,7 @@ from tests.faults import invariants
 from tests.faults.mesh import RECOVERY, Mesh, Sale
 from tests.shop import eventually
 
-GROUPS = ("orders", "money", "mail", "upkeep")
+GROUPS = ("orders", "money", "hooks", "mail", "upkeep")
 
 
 def assert_carried_out(mesh: Mesh, sale: Sale) -> None:

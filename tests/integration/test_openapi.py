@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,12 @@ CONFIGURATION = """
 [dictionaries]
 orders = {{ values = {orders} }}
 intents = {{ values = {intents} }}
+alerts = {{ values = {alerts} }}
 
 [parameters]
 "path.order_id" = {{ dictionary = "orders", probability = 0.5 }}
 "path.intent_id" = {{ dictionary = "intents", probability = 0.5 }}
+"path.alert_id" = {{ dictionary = "alerts", probability = 0.5 }}
 
 [[operations]]
 include-name = "POST /orders"
@@ -46,6 +48,11 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "409",
 [[operations]]
 include-name = "POST /api/admin/orders/{{order_id}}/refund"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "404", "409", "422", "429", "5xx"]
+
+# Nothing here is signed by Stripe.
+[[operations]]
+include-name = "POST /webhooks/stripe"
+checks.positive_data_acceptance.expected-statuses = ["400"]
 """
 
 
@@ -76,7 +83,10 @@ def test_whatever_an_operator_sends_is_answered_as_described(shop: Shop, tmp_pat
     accepted = shop.cancel_by_operator(shop.buy().order_id, ASYNC)
     credentials = f'bearer.bearer = "{_token(shop.bearer("admin"))}"'
     choice = "--include-path-regex=^/(api|orders/|intents)"
-    _attack(shop, tmp_path, credentials, orders, [accepted.json()["intent"]], choice)
+    alerts = [f"alr_schema{number}" for number in range(3)]
+    for alert in alerts:
+        shop.sql("INSERT INTO alerts (id, cause, severity, title) VALUES (%s, %s, 'warning', 'A test')", alert, alert)
+    _attack(shop, tmp_path, credentials, orders, [accepted.json()["intent"]], choice, alerts)
 
 
 @pytest.mark.timeout(400)
@@ -103,10 +113,22 @@ def _routes() -> Iterator[tuple[str, str]]:
         yield from ((route.path, method.method) for method in route.methods if not method.internal)
 
 
-def _attack(shop: Shop, root: Path, credentials: str, orders: list[str], intents: list[str], choice: str) -> None:
+def _attack(
+    shop: Shop,
+    root: Path,
+    credentials: str,
+    orders: list[str],
+    intents: list[str],
+    choice: str,
+    alerts: Sequence[str] = ("alr_none",),
+) -> None:
     """Run schemathesis with all its checks; whatever it finds fails the test, with its own report."""
     configuration = root / "schemathesis.toml"
-    known = {"orders": json.dumps(orders), "intents": json.dumps(intents)}
+    known = {
+        "orders": json.dumps(orders),
+        "intents": json.dumps(intents),
+        "alerts": json.dumps(list(alerts)),
+    }
     configuration.write_text(CONFIGURATION.format(credentials=credentials, **known))
     document = f"{shop.urls['gateway']}/openapi.json"
     tool = [sys.executable, "-m", "schemathesis.cli", f"--config-file={configuration}"]

@@ -18,7 +18,7 @@ from psycopg import errors, sql
 from sqlalchemy import TextClause
 
 import shared.store
-from shared.domain import emails, intents, orders, payments, refunds
+from shared.domain import emails, intents, orders, payments, refunds, webhooks
 from shared.domain.transitions import moves
 from shared.store.migrate import upgrade
 from tests.shop import Shop, eventually
@@ -90,6 +90,7 @@ BESIDE: Mapping[str, Callable[[str], Row]] = {
     },
     "intents": lambda state: UNANSWERED if state in intents.RUNNING else ANSWERED,
     "emails": lambda state: {"sent_at": "now" if state == "sent" else None},
+    "webhook_events": lambda state: {"ended_at": None if state == "received" else "now"},
 }
 
 
@@ -159,6 +160,12 @@ def an_email(db: psycopg.Connection, state: str = "pending", **more: Any) -> Non
     insert(db, "emails", **row | {"context": "{}", "state": state} | BESIDE["emails"](state) | more)
 
 
+def a_webhook(db: psycopg.Connection, state: str = "received", **more: Any) -> None:
+    row = {"id": "whe_1", "provider": "stripe", "event_id": "evt_1", "type": "payment_intent.succeeded"}
+    row |= {"concern": "payment", "object_id": "pi_1", "reference": "pi_1", "created": "now", "livemode": False}
+    insert(db, "webhook_events", **row | {"state": state} | BESIDE["webhook_events"](state) | more)
+
+
 def a_history(db: psycopg.Connection) -> None:
     an_order(db)
     insert(db, "timeline", order_id="ord_1", event="e", source="s", actor="a", data="{}")
@@ -185,6 +192,7 @@ GUARDED: Mapping[str, tuple[Mapping[Any, Any], Any, str, str, tuple[Callable[...
     ),
     "intents": (intents.TRANSITIONS, intents.IntentState, "state", "int_1", (an_intent,)),
     "emails": (emails.TRANSITIONS, emails.EmailState, "state", "mail_1", (an_order, an_email)),
+    "webhook_events": (webhooks.TRANSITIONS, webhooks.WebhookState, "state", "whe_1", (a_webhook,)),
 }
 
 
@@ -594,6 +602,47 @@ def test_a_cause_has_one_open_alert_and_may_come_back(db: psycopg.Connection) ->
         insert(db, "alerts", id="alr_3", cause="c", severity="warning", title="t")
 
 
+@pytest.mark.parametrize("half", [{"acknowledged_at": "now"}, {"acknowledged_by": "admin:op_1"}])
+def test_an_acknowledged_alert_names_who_and_when(db: psycopg.Connection, half: Row) -> None:
+    with pytest.raises(errors.CheckViolation):
+        insert(db, "alerts", id="alr_1", cause="c", severity="warning", title="t", **half)
+
+
+# Webhooks and drift.
+
+
+def test_an_event_of_a_provider_is_recorded_once(db: psycopg.Connection) -> None:
+    a_webhook(db, "done")
+    with pytest.raises(errors.UniqueViolation):
+        a_webhook(db, id="whe_2")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"state": "received", "ended_at": "now"},
+        {"state": "done", "ended_at": None},
+        {"state": "parked", "ended_at": None},
+        {"state": "received", "concern": "nothing"},
+        {"state": "done", "concern": "nothing"},
+    ],
+)
+def test_an_event_that_is_of_use_has_ended_or_is_to_be_followed(db: psycopg.Connection, row: Row) -> None:
+    with pytest.raises(errors.CheckViolation):
+        a_webhook(db, **row)
+
+
+def test_a_payment_has_one_open_drift_of_a_kind_and_it_may_come_back(db: psycopg.Connection) -> None:
+    an_order(db)
+    a_payment(db)
+    drift = {"payment_id": "pay_1", "order_id": "ord_1", "ours": "{}", "theirs": "{}"}
+    insert(db, "drift", id="drift_1", kind="hold", resolved_at="now", **drift)
+    insert(db, "drift", id="drift_2", kind="hold", **drift)
+    insert(db, "drift", id="drift_3", kind="refunds", **drift)
+    with pytest.raises(errors.UniqueViolation):
+        insert(db, "drift", id="drift_4", kind="hold", **drift)
+
+
 # Migrations.
 
 
@@ -669,6 +718,12 @@ FILL = """
         SELECT 'mail_' || id, id, id, 't', 'r', '{{}}' FROM orders;
     INSERT INTO timeline (order_id, event, source, actor, data) SELECT id, 'e', 's', 'a', '{{}}' FROM orders;
     INSERT INTO alerts (id, cause, severity, title, order_id) SELECT 'alr_' || id, id, 'warning', 't', id FROM orders;
+    INSERT INTO webhook_events (id, provider, event_id, type, concern, reference, created, livemode)
+        SELECT 'whe_' || id, 'stripe', 'evt_' || id, 't', 'payment', id, now(), false FROM orders;
+    INSERT INTO drift (id, payment_id, order_id, kind, ours, theirs)
+        SELECT 'drift_' || id, id, order_id, 'hold', '{{}}', '{{}}' FROM payments;
+    UPDATE payments SET check_at = now() + interval '1 hour';
+    INSERT INTO pace SELECT id FROM orders;
     ANALYZE;
 """
 

@@ -7,7 +7,7 @@ from shared.settings import Settings
 from workers.groups import GROUPS
 
 #: Released with 0.1.0.  Names may be added here; none may be changed or taken away.
-QUEUES = {"register", "cancel", "capture", "void", "refund", "email", "housekeeping"}
+QUEUES = {"register", "cancel", "capture", "void", "refund", "email", "webhook", "housekeeping"}
 TASKS = {
     "register.order": "register",
     "register.stock": "register",
@@ -18,7 +18,11 @@ TASKS = {
     "refund.order": "refund",
     "refund.payment": "refund",
     "email.send": "email",
+    "webhook.process": "webhook",
+    "webhook.compare": "webhook",
     "housekeeping.sweep_outbox": "housekeeping",
+    "housekeeping.reconcile": "housekeeping",
+    "housekeeping.acknowledge_alert": "housekeeping",
     "housekeeping.retry_intent": "housekeeping",
 }
 
@@ -45,5 +49,5 @@ def test_beat_wakes_only_tasks_that_there_are_and_no_wake_up_expires(configurati
     for entry in beat_schedule(configuration).values():
         assert entry["task"] in set(Task)
         assert entry["options"]["queue"] == QUEUE_OF[entry["task"]]
-        assert entry["schedule"] == configuration.sweep_every
+        assert entry["schedule"] in (configuration.sweep_every, configuration.reconcile_every)
         assert "expires" not in entry["options"]

@@ -395,6 +395,43 @@ def test_a_wrong_state_without_its_payment_intent_is_a_refusal(server: Server, p
         provider.void("pi_1", "void:v1")
 
 
+# Refunds and disputes that somebody else is at.
+
+
+@pytest.mark.parametrize(
+    ("charge", "refunded"),
+    [(None, 0), ("ch_1", 0), ({"id": "ch_1", "object": "charge", "amount_refunded": 1200}, 1200)],
+)
+def test_what_was_given_back_stands_on_the_charge(server: Server, provider: Stripe, charge: Any, refunded: int) -> None:
+    if isinstance(charge, dict):
+        charge |= {"payment_method_details": {"type": "card", "card": {}}}
+    server.say(200, intent("succeeded", received=3800, latest_charge=charge))
+    assert provider.read("pi_1").refunded == refunded
+
+
+@pytest.mark.parametrize(
+    ("status", "meaning"),
+    [
+        ("needs_response", "open"),
+        ("under_review", "open"),
+        ("warning_needs_response", "open"),
+        ("appeal_under_review", "open"),
+        ("a status of tomorrow", "open"),
+        ("won", "won"),
+        ("warning_closed", "won"),
+        ("prevented", "won"),
+        ("lost", "lost"),
+    ],
+)
+def test_a_dispute_is_open_until_the_bank_has_decided(
+    server: Server, provider: Stripe, status: str, meaning: str
+) -> None:
+    server.say(200, {"id": "du_1", "object": "dispute", "status": status, "amount": 3800, "currency": "usd"})
+    dispute = provider.read_dispute("du_1")
+    assert (dispute.reference, dispute.status, dispute.amount, dispute.currency) == ("du_1", meaning, 3800, "USD")
+    assert server.asked[0]["path"] == "/v1/disputes/du_1"
+
+
 # Refused: nothing happened, and asking again the same way is of no use.
 
 

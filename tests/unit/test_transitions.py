@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain import emails, intents, orders, payments, refunds
+from shared.domain import emails, intents, orders, payments, refunds, webhooks
 from shared.domain.transitions import IllegalTransition, advance, moves
 
 #: Each table as sentences "state + event = state"; whatever is not said here is illegal.
@@ -39,6 +39,10 @@ TABLES: list[tuple[Mapping[Any, Any], type[StrEnum], type[StrEnum], str]] = [
         authorized + payment_captured_elsewhere = captured
         authorized + authorization_lapsed = voided
         authorized + authorization_canceled = voided
+        authorized + payment_partly_captured_elsewhere = partially_captured
+        authorized + authorization_changed = authorized
+        partially_captured + payment_partly_captured_elsewhere = partially_captured
+        partially_captured + payment_captured_elsewhere = captured
         authorized + void_started = voiding
         voiding + void_unanswered = voiding
         voiding + payment_voided = voided
@@ -109,6 +113,16 @@ TABLES: list[tuple[Mapping[Any, Any], type[StrEnum], type[StrEnum], str]] = [
         """,
     ),
     (
+        webhooks.TRANSITIONS,
+        webhooks.WebhookState,
+        webhooks.WebhookEvent,
+        """
+        received + followed = done
+        received + ignored = ignored
+        received + parked = parked
+        """,
+    ),
+    (
         intents.TRANSITIONS,
         intents.IntentState,
         intents.IntentEvent,
@@ -164,6 +178,7 @@ def test_a_table_holds_nothing_but_its_own_states_and_events(
         (payments.CAPTURE_TRANSITIONS, {"done", "removed", "failed"}),
         (payments.VOID_TRANSITIONS, {"released", "overtaken", "refused"}),
         (emails.TRANSITIONS, {"sent", "refused"}),
+        (webhooks.TRANSITIONS, {"done", "ignored", "parked"}),
         (refunds.TRANSITIONS, set()),
         (intents.TRANSITIONS, {"done", "refused"}),
     ],

@@ -1,0 +1,46 @@
+"""Disputes: what a cardholder claims back through the bank, and how that ends."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from shared import money
+from shared.providers.ports import Dispute, DisputeStatus
+from shared.store import alerts, reconciliations, timeline
+from shared.store.alerts import Severity
+from shared.store.timeline import Entry
+from workers.base import Work
+
+
+class DisputeEvent(StrEnum):
+    """What a timeline tells of a dispute."""
+
+    OPENED = "dispute_opened"
+    WON = "dispute_won"
+    LOST = "dispute_lost"
+
+
+#: How a dispute ends, in the words of the timeline.
+ENDED: Mapping[DisputeStatus, DisputeEvent] = {
+    DisputeStatus.WON: DisputeEvent.WON,
+    DisputeStatus.LOST: DisputeEvent.LOST,
+}
+
+
+def follow(work: Work, payment_id: str, dispute: Dispute, source: str) -> None:
+    """Tell a person of a dispute, and of its end; once it has ended, whatever says otherwise was read before that."""
+    known = reconciliations.lock(work.connection, payment_id)
+    if timeline.tells(work.connection, known.order_id, list(ENDED.values()), "dispute", dispute.reference):
+        return
+    cause = f"dispute:{dispute.reference}"
+    amount = money.text(dispute.amount, dispute.currency)
+    data = {"dispute": dispute.reference, "amount": dispute.amount}
+    if dispute.status is not DisputeStatus.OPEN:
+        work.record(Entry(known.order_id, ENDED[dispute.status], source, data=data))
+        alerts.resolve(work.connection, cause)
+    elif cause not in known.alarms:
+        work.record(Entry(known.order_id, DisputeEvent.OPENED, source, data=data))
+        title = f"Order {known.order_id}: the cardholder disputes {amount} (answer it at the provider)"
+        work.alert(cause, Severity.CRITICAL, title, known.order_id)
+    if dispute.status is DisputeStatus.LOST:
+        title = f"Order {known.order_id}: the dispute of {amount} is lost"
+        work.alert(f"dispute_lost:{dispute.reference}", Severity.CRITICAL, title, known.order_id)

@@ -1,0 +1,185 @@
+"""Following: bring our rows in step with what a provider shows, under the order's lock.
+
+What somebody did at the provider is written down with its source; what our own task is at is left to it, and sent
+again when nobody is; what neither explains is drift: on record, with an alert, until it is gone.
+"""
+
+from collections.abc import Callable, Mapping
+
+from shared import money
+from shared.domain import reconcile, refunds
+from shared.domain.orders import OrderEvent, OrderStatus
+from shared.domain.payments import CaptureState, PaymentEvent, PaymentStatus
+from shared.domain.reconcile import Finding, Match, RefundFinding, Return
+from shared.domain.refunds import RefundEvent, RefundState
+from shared.queues import Task
+from shared.store import alerts, reconciliations
+from shared.store import refunds as store_refunds
+from shared.store.alerts import Severity
+from shared.store.reconciliations import Known
+from shared.store.timeline import Entry
+from workers import drift
+from workers.base import Work
+from workers.seen import Seen
+
+#: The source of what reconciliation found; what a webhook told us has its queue for a source.
+RECONCILIATION = "reconciliation"
+
+#: Findings that leave both sides as they are.
+AT_REST = (Finding.AGREED, Finding.BUSY, RefundFinding.AGREED, RefundFinding.BUSY)
+
+
+def follow(work: Work, before: Known, seen: Seen, source: str) -> bool:
+    """Compare what we say now with what was seen, and act upon it.
+
+    False when our rows moved after `before` was read: what was seen may be older than they are, and says nothing then.
+    """
+    known = reconciliations.lock(work.connection, before.payment_id)
+    finding = reconcile.judge(known.status, known.amounts, seen.hold, seen.amounts, known.total)
+    matches = reconcile.judge_refunds(known.refunds, seen.refunds)
+    at_rest = {finding, *(match.finding for match in matches)} <= set(AT_REST) and not known.drifts
+    if known != before and not at_rest:
+        return False
+    CARRY_OUT[finding](work, known, seen, source)
+    unfit = [match for match in matches if not RETURN_OUT[match.finding](work, known, match, source)]
+    drift.note(work, known, seen, finding, unfit, source)
+    drift.calm(work, known, finding)
+    return True
+
+
+# What somebody did to the hold.
+
+
+def captured(work: Work, known: Known, seen: Seen, source: str) -> None:
+    """Somebody captured it: the order is paid for.  A person hears of it, since a shopper may have wanted to cancel."""
+    is_paid = move(work, known, seen, PaymentEvent.CAPTURED_ELSEWHERE, source)
+    if is_paid:
+        data = {"from": OrderStatus.PENDING, "to": OrderStatus.CAPTURED}
+        work.record(Entry(known.order_id, OrderEvent.CAPTURED, source, data=data))
+    resolve(work, known, f"capture_failed:{known.job_id}", _cause("partly_captured", known))
+    if known.order_status is OrderStatus.CANCELED:
+        title = f"Order {known.order_id} is canceled, and {_taken(known, seen)} were captured there. Refund it."
+        work.alert(_cause("captured", known), Severity.CRITICAL, title, known.order_id)
+    else:
+        title = f"Order {known.order_id}: {_taken(known, seen)} were captured at the provider, not by us"
+        work.alert(_cause("captured", known), Severity.WARNING, title, known.order_id)
+
+
+def partly_captured(work: Work, known: Known, seen: Seen, source: str) -> None:
+    """Somebody captured less than the order costs: nobody but a person knows what is to happen with the rest."""
+    move(work, known, seen, PaymentEvent.PARTLY_CAPTURED_ELSEWHERE, source)
+    due = money.text(known.total, known.currency)
+    title = f"Order {known.order_id}: {_taken(known, seen)} of {due} were captured at the provider. We capture no more."
+    work.alert(_cause("partly_captured", known), Severity.CRITICAL, title, known.order_id)
+
+
+def released(work: Work, known: Known, seen: Seen, source: str) -> None:
+    """Somebody canceled the hold, or it expired: an order that stands has no money; a canceled one is free at last."""
+    lapsed = seen.found is not None and seen.found.expired
+    event = PaymentEvent.AUTHORIZATION_LAPSED if lapsed else PaymentEvent.AUTHORIZATION_CANCELED
+    move(work, known, seen, event, source)
+    if known.order_status is OrderStatus.CANCELED:
+        resolve(work, known, f"void_failed:{known.void_id}")
+    else:
+        how = "expired" if lapsed else "was canceled at the provider"
+        title = f"Order {known.order_id} has no money: its authorization {how}"
+        work.alert(_cause("released", known), Severity.CRITICAL, title, known.order_id)
+
+
+def changed(work: Work, known: Known, seen: Seen, source: str) -> None:
+    """Somebody had another amount held."""
+    move(work, known, seen, PaymentEvent.AUTHORIZATION_CHANGED, source)
+
+
+def move(work: Work, known: Known, seen: Seen, event: PaymentEvent, source: str) -> bool:
+    """Write the new amounts and state down; returns whether the order counts as captured by that."""
+    if seen.amounts is None:
+        raise LookupError(known.reference)
+    is_paid = reconciliations.follow_locked(work.connection, known, event, seen.amounts)
+    data = {"reference": known.reference, "captured": seen.amounts.captured, "released": seen.amounts.released}
+    if event is PaymentEvent.AUTHORIZATION_CHANGED:
+        data = {"reference": known.reference, "authorized": seen.amounts.authorized}
+    elif known.job_state is CaptureState.WAITING:
+        work.strike(Task.CAPTURE_PAYMENT, str(known.job_id))
+        resolve(work, known, f"capture_cannot_wait:{known.job_id}")
+    work.record(Entry(known.order_id, event, source, data=data))
+    return is_paid
+
+
+def resolve(work: Work, known: Known, *causes: str) -> None:
+    """These causes went away."""
+    for cause in set(causes) & set(known.alarms):
+        alerts.resolve(work.connection, cause)
+
+
+def wake(work: Work, known: Known, *_: object) -> None:
+    """Our own operation took effect: when its task got no answer, or is not coming, it reads that back now."""
+    if known.stuck and known.status is PaymentStatus.CAPTURING:
+        work.stage(Task.CAPTURE_PAYMENT, str(known.job_id))
+    elif known.stuck:
+        work.stage(Task.VOID_PAYMENT, str(known.void_id))
+
+
+def leave(*_: object) -> None:
+    """Nothing is to be done."""
+
+
+CARRY_OUT: Mapping[Finding, Callable[[Work, Known, Seen, str], None]] = {
+    Finding.AGREED: leave,
+    Finding.BUSY: leave,
+    Finding.DRIFT: leave,
+    Finding.ENDED: wake,
+    Finding.AUTHORIZATION_CHANGED: changed,
+    Finding.CAPTURED_ELSEWHERE: captured,
+    Finding.PARTLY_CAPTURED_ELSEWHERE: partly_captured,
+    Finding.RELEASED_ELSEWHERE: released,
+}
+
+
+# What somebody did to the refunds.
+
+
+def adopt(work: Work, known: Known, match: Match, source: str) -> bool:
+    """Somebody refunded it at the provider: from now on it is one of ours; False when our own promise is in its way."""
+    theirs = match.theirs
+    if theirs is None:
+        raise LookupError(match.finding)
+    state = RefundState.COMPLETED if theirs.seen is Return.COMPLETED else RefundState.PROCESSING
+    refund_id = reconciliations.adopt_locked(work.connection, known, theirs, state)
+    if refund_id is None:
+        return False
+    data = {"refund_id": refund_id, "amount": theirs.amount, "provider_id": theirs.provider_id}
+    work.record(Entry(known.order_id, RefundEvent.FOUND, source, data=data))
+    if state is RefundState.COMPLETED:
+        balance = store_refunds.balance_locked(work.connection, known.payment_id)
+        event = refunds.payment_event(balance.total, balance.captured, balance.refunded)
+        work.record(Entry(known.order_id, event, source, data={"refunded": balance.refunded}))
+    return True
+
+
+def wake_refund(work: Work, known: Known, match: Match, source: str) -> bool:
+    """The provider has decided, or decided otherwise: the refund's own task reads that back.
+
+    An attempt that is still under way hears of it anyhow.
+    """
+    if match.ours and (match.ours.stuck or match.ours.provider_id):
+        work.stage(Task.REFUND_PAYMENT, match.ours.id)
+    return True
+
+
+RETURN_OUT: Mapping[RefundFinding, Callable[[Work, Known, Match, str], bool]] = {
+    RefundFinding.AGREED: lambda *_: True,
+    RefundFinding.BUSY: lambda *_: True,
+    RefundFinding.DRIFT: lambda *_: False,
+    RefundFinding.ENDED: wake_refund,
+    RefundFinding.REFUNDED_ELSEWHERE: adopt,
+    RefundFinding.FAILED_LATER: wake_refund,
+}
+
+
+def _taken(known: Known, seen: Seen) -> str:
+    return money.text(seen.amounts.captured if seen.amounts else 0, known.currency)
+
+
+def _cause(what: str, known: Known) -> str:
+    return f"{what}_elsewhere:{known.payment_id}"
