@@ -1,0 +1,435 @@
+"""What somebody did at the provider is followed: at once when it tells us, and without a word by reconciliation."""
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.shop import Purchase, Shop, eventually
+
+MULTICAPTURE = {"payment_method_options": {"card": {"request_multicapture": "if_available"}}}
+INCREMENTAL = {"payment_method_options": {"card": {"request_incremental_authorization": "if_available"}}}
+
+Look = Callable[[], Any]
+
+
+class Way:
+    """How the mesh comes to know: it is told, or it compares."""
+
+    def __init__(self, shop: Shop, source: str) -> None:
+        self.shop, self.source = shop, source
+
+    def prepare(self, purchase: Purchase) -> None:
+        """What happens from now on is told, or is not."""
+        if self.source == "reconciliation":
+            self.shop.unheard(purchase.reference)
+
+    def follow(self, purchase: Purchase, look: Look) -> Any:
+        """Wait until what was done is seen; return what `look` then gives."""
+        if self.source == "reconciliation":
+            assert not look(), "seen before anybody looked"
+            self.shop.compare(purchase.reference)
+        return eventually(look)
+
+    def told_by(self, purchase: Purchase, event: str) -> None:
+        """The timeline has this event once, by the way in which the mesh came to know."""
+        entries = [entry for entry in self.shop.view(purchase.order_id)["timeline"] if entry["event"] == event]
+        assert [entry["source"] for entry in entries] == [self.source]
+
+
+@pytest.fixture(params=["webhook", "reconciliation"])
+def way(shop: Shop, request: pytest.FixtureRequest) -> Way:
+    return Way(shop, request.param)
+
+
+def payment(shop: Shop, purchase: Purchase) -> dict[str, Any]:
+    found: dict[str, Any] = shop.view(purchase.order_id)["payment"]
+    return found
+
+
+def job(shop: Shop, purchase: Purchase) -> str:
+    ((state,),) = shop.sql("SELECT state FROM capture_jobs WHERE order_id = %s", purchase.order_id)
+    return str(state)
+
+
+def refunds(shop: Shop, purchase: Purchase) -> list[tuple[Any, ...]]:
+    """Amount, state, source and the provider's id of an order's refunds, oldest first."""
+    statement = "SELECT amount, state, source, provider_id FROM refunds WHERE order_id = %s ORDER BY id"
+    return shop.sql(statement, purchase.order_id)
+
+
+def open_alerts(shop: Shop, purchase: Purchase) -> list[tuple[str, str]]:
+    return [(alert["severity"], alert["title"]) for alert in shop.alerts(purchase.order_id) if alert["open"]]
+
+
+def nothing_is_wrong(shop: Shop, purchase: Purchase) -> None:
+    """Both sides agree, whoever looks."""
+    before = shop.view(purchase.order_id)
+    shop.compare(purchase.reference)
+    assert shop.view(purchase.order_id) == before
+    assert shop.drift(purchase.reference) == []
+
+
+# The hold.
+
+
+def test_a_hold_that_was_captured_at_the_provider_makes_the_order_paid_and_a_person_hears_of_it(shop, way):
+    purchase = shop.buy()
+    way.prepare(purchase)
+    shop.provider.v1.payment_intents.capture(purchase.reference)
+    view = way.follow(purchase, lambda: (seen := shop.view(purchase.order_id))["status"] == "captured" and seen)
+    assert view["payment"] | {"status": "captured", "captured": 3800, "released": 0} == view["payment"]
+    assert job(shop, purchase) == "done"
+    way.told_by(purchase, "payment_captured_elsewhere")
+    way.told_by(purchase, "order_captured")
+    title = f"Order {purchase.order_id}: 38.00 USD were captured at the provider, not by us"
+    assert open_alerts(shop, purchase) == [("warning", title)]
+    late = shop.cancel(purchase)
+    assert (late.status_code, late.json()["code"]) == (409, "late_cancel")
+    assert (
+        shop.sql(
+            "SELECT 1 FROM outbox WHERE task = 'capture.payment' AND subject LIKE 'cap_%%' AND subject IN "
+            "(SELECT id FROM capture_jobs WHERE order_id = %s)",
+            purchase.order_id,
+        )
+        == []
+    )
+    nothing_is_wrong(shop, purchase)
+
+
+@pytest.mark.parametrize("how", ["canceled", "expired"])
+def test_a_hold_that_is_gone_leaves_the_order_without_money_and_a_person_hears_of_it(shop, way, how):
+    purchase = shop.buy()
+    way.prepare(purchase)
+    if how == "canceled":
+        shop.provider.v1.payment_intents.cancel(purchase.reference)
+    else:
+        shop.happen("expire", purchase.reference)
+    view = way.follow(
+        purchase, lambda: (seen := shop.view(purchase.order_id))["payment"]["status"] == "voided" and seen
+    )
+    assert view["status"] == "pending"
+    assert view["payment"] | {"captured": 0, "released": 3800} == view["payment"]
+    assert job(shop, purchase) == "failed"
+    way.told_by(purchase, "authorization_canceled" if how == "canceled" else "authorization_lapsed")
+    words = "was canceled at the provider" if how == "canceled" else "expired"
+    alert = ("critical", f"Order {purchase.order_id} has no money: its authorization {words}")
+    assert open_alerts(shop, purchase) == [alert]
+    nothing_is_wrong(shop, purchase)
+    # Nothing is held that a cancel could give back; once the order is canceled, nobody needs to look any more.
+    assert shop.cancel(purchase).json()["payment_action"] == "none"
+    shop.compare(purchase.reference)
+    assert open_alerts(shop, purchase) == []
+
+
+def test_a_hold_that_was_captured_in_part_is_left_to_a_person_and_we_take_no_more(shop, way):
+    reference = shop.authorize(**MULTICAPTURE)
+    body = shop.register(shop.order(reference)).json()
+    purchase = Purchase(body["order_id"], body["modification_token"], reference, body["total"])
+    way.prepare(purchase)
+    capture = shop.provider.v1.payment_intents.capture
+    capture(reference, {"amount_to_capture": 1000, "final_capture": False})
+    view = way.follow(purchase, lambda: (seen := shop.view(purchase.order_id))["payment"]["captured"] and seen)
+    assert view["payment"] | {"status": "partially_captured", "captured": 1000, "released": 0} == view["payment"]
+    assert (view["status"], job(shop, purchase)) == ("pending", "failed")
+    ((severity, title),) = open_alerts(shop, purchase)
+    assert (severity, "10.00 USD of 38.00 USD" in title) == ("critical", True)
+    assert shop.cancel(purchase).json()["code"] == "partial_capture"
+    # Somebody takes the rest: now it is paid.
+    capture(reference, {"amount_to_capture": 2800})
+    view = way.follow(purchase, lambda: (seen := shop.view(purchase.order_id))["status"] == "captured" and seen)
+    assert view["payment"] | {"status": "captured", "captured": 3800} == view["payment"]
+    way.told_by(purchase, "payment_partly_captured_elsewhere")
+    way.told_by(purchase, "payment_captured_elsewhere")
+    assert [severity for severity, _ in open_alerts(shop, purchase)] == ["warning"]
+    nothing_is_wrong(shop, purchase)
+
+
+def test_less_than_the_order_costs_captured_for_good_releases_the_rest(shop, way):
+    purchase = shop.buy()
+    way.prepare(purchase)
+    shop.provider.v1.payment_intents.capture(purchase.reference, {"amount_to_capture": 3000})
+    found = way.follow(purchase, lambda: (seen := payment(shop, purchase))["captured"] and seen)
+    assert found | {"status": "partially_captured", "captured": 3000, "released": 800} == found
+    assert [severity for severity, _ in open_alerts(shop, purchase)] == ["critical"]
+    nothing_is_wrong(shop, purchase)
+
+
+def test_a_hold_that_grew_at_the_provider_is_followed(shop, way):
+    reference = shop.authorize(**INCREMENTAL)
+    body = shop.register(shop.order(reference)).json()
+    purchase = Purchase(body["order_id"], body["modification_token"], reference, body["total"])
+    way.prepare(purchase)
+    shop.provider.v1.payment_intents.increment_authorization(reference, {"amount": 5000})
+    way.follow(purchase, lambda: payment(shop, purchase)["authorized"] == 5000)
+    way.told_by(purchase, "authorization_changed")
+    assert job(shop, purchase) == "waiting"
+    assert shop.cancel(purchase).json()["payment_action"] == "voided"
+    assert payment(shop, purchase)["released"] == 5000
+    nothing_is_wrong(shop, purchase)
+
+
+def test_a_hold_that_could_not_be_voided_and_was_canceled_by_hand_resolves_its_alert(shop, way):
+    purchase = shop.buy()
+    shop.fault("cancel", "decline", reference=purchase.reference)
+    shop.cancel(purchase)
+    assert [severity for severity, _ in open_alerts(shop, purchase)] == ["critical"]
+    way.prepare(purchase)
+    shop.provider.v1.payment_intents.cancel(purchase.reference)
+    way.follow(purchase, lambda: payment(shop, purchase)["status"] == "voided")
+    assert open_alerts(shop, purchase) == []
+    nothing_is_wrong(shop, purchase)
+
+
+def test_a_canceled_order_whose_hold_was_captured_by_hand_is_for_a_person(shop, way):
+    purchase = shop.buy()
+    shop.fault("cancel", "decline", reference=purchase.reference)
+    shop.cancel(purchase)
+    way.prepare(purchase)
+    shop.provider.v1.payment_intents.capture(purchase.reference)
+    way.follow(purchase, lambda: payment(shop, purchase)["status"] == "captured")
+    assert shop.view(purchase.order_id)["status"] == "canceled"
+    titles = [title for severity, title in open_alerts(shop, purchase) if severity == "critical"]
+    assert any("is canceled, and 38.00 USD were captured" in title for title in titles)
+    # The person refunds it by hand, too: the alert goes away.
+    shop.provider.v1.refunds.create({"payment_intent": purchase.reference})
+    way.follow(purchase, lambda: payment(shop, purchase)["status"] == "refunded")
+    shop.compare(purchase.reference)
+    assert not any("were captured" in title for _, title in open_alerts(shop, purchase))
+
+
+# Refunds.
+
+
+def bought_and_captured(shop: Shop) -> Purchase:
+    purchase: Purchase = shop.buy_overdue()
+    eventually(lambda: shop.view(purchase.order_id)["status"] == "captured")
+    return purchase
+
+
+def test_refunds_made_at_the_provider_become_refunds_here(shop, way):
+    purchase = bought_and_captured(shop)
+    way.prepare(purchase)
+    part = shop.provider.v1.refunds.create({"payment_intent": purchase.reference, "amount": 1000})
+    found = way.follow(purchase, lambda: (seen := payment(shop, purchase))["refunded"] == 1000 and seen)
+    assert found["status"] == "partially_refunded"
+    rest = shop.provider.v1.refunds.create({"payment_intent": purchase.reference})
+    found = way.follow(purchase, lambda: (seen := payment(shop, purchase))["refunded"] == 3800 and seen)
+    assert found["status"] == "refunded"
+    assert refunds(shop, purchase) == [
+        (1000, "completed", "provider", part.id),
+        (2800, "completed", "provider", rest.id),
+    ]
+    way.told_by(purchase, "payment_partially_refunded")
+    way.told_by(purchase, "payment_refunded")
+    assert open_alerts(shop, purchase) == []
+    nothing_is_wrong(shop, purchase)
+
+
+def test_captured_and_refunded_at_the_provider_before_anybody_looked(shop):
+    purchase = shop.buy()
+    shop.unheard(purchase.reference)
+    shop.provider.v1.payment_intents.capture(purchase.reference)
+    shop.provider.v1.refunds.create({"payment_intent": purchase.reference})
+    shop.compare(purchase.reference)
+    found = payment(shop, purchase)
+    assert found | {"status": "refunded", "captured": 3800, "refunded": 3800} == found
+    nothing_is_wrong(shop, purchase)
+
+
+def test_a_refund_that_fails_later_is_followed_and_a_person_hears_of_it(shop, way):
+    purchase = bought_and_captured(shop)
+    refund = shop.provider.v1.refunds.create({"payment_intent": purchase.reference})
+    eventually(lambda: payment(shop, purchase)["status"] == "refunded")
+    way.prepare(purchase)
+    shop.happen("fail", refund.id)
+    found = way.follow(purchase, lambda: (seen := payment(shop, purchase))["status"] == "captured" and seen)
+    assert found["refunded"] == 0
+    assert [state for _, state, *_ in refunds(shop, purchase)] == ["failed"]
+    assert [severity for severity, _ in open_alerts(shop, purchase)] == ["critical"]
+    nothing_is_wrong(shop, purchase)
+
+
+def test_a_refund_that_the_provider_decides_later_is_followed(shop, way):
+    purchase = bought_and_captured(shop)
+    way.prepare(purchase)
+    shop.fault("refund", "pending", reference=purchase.reference)
+    refund = shop.provider.v1.refunds.create({"payment_intent": purchase.reference, "amount": 1000})
+    way.follow(purchase, lambda: refunds(shop, purchase) == [(1000, "processing", "provider", refund.id)])
+    assert payment(shop, purchase)["refunded"] == 0
+    shop.happen("succeed", refund.id)
+    way.follow(purchase, lambda: payment(shop, purchase)["refunded"] == 1000)
+    assert refunds(shop, purchase) == [(1000, "completed", "provider", refund.id)]
+    nothing_is_wrong(shop, purchase)
+
+
+def test_a_refund_that_failed_at_once_moved_no_money_and_is_none_of_ours(shop):
+    purchase = bought_and_captured(shop)
+    shop.unheard(purchase.reference)
+    refund = shop.provider.v1.refunds.create({"payment_intent": purchase.reference, "amount": 1000})
+    shop.happen("fail", refund.id)
+    shop.compare(purchase.reference)
+    assert refunds(shop, purchase) == []
+    nothing_is_wrong(shop, purchase)
+
+
+# What we began ourselves, and never heard the end of.
+
+
+def forget(shop: Shop, purchase: Purchase, table: str) -> None:
+    """Lose the message of a capture or void that got no answer, as giving it up does."""
+    statement = f"DELETE FROM outbox WHERE subject IN (SELECT id FROM {table} WHERE order_id = %s) RETURNING subject"  # noqa: S608
+    eventually(lambda: shop.sql(statement, purchase.order_id))
+
+
+def test_a_capture_whose_answer_was_lost_is_finished(shop):
+    reference = shop.authorize()
+    shop.unheard(reference)
+    shop.fault("capture", "timeout_after", reference=reference)
+    purchase = shop.overdue(reference)
+    eventually(lambda: "payment_intent.captured" in shop.ledger(reference))
+    shop.fault("retrieve", "drop_before", reference=reference, times=-1)  # nobody finds that out
+    eventually(lambda: "capture_unanswered" in shop.events(purchase.order_id))
+    forget(shop, purchase, "capture_jobs")
+    shop.behave()
+    assert payment(shop, purchase)["status"] == "capturing"
+    shop.compare(reference)
+    view = eventually(lambda: (seen := shop.view(purchase.order_id))["status"] == "captured" and seen)
+    assert view["payment"] | {"status": "captured", "captured": 3800} == view["payment"]
+    assert shop.ledger(reference).count("payment_intent.captured") == 1
+    nothing_is_wrong(shop, purchase)
+    assert open_alerts(shop, purchase) == []
+
+
+def test_a_void_that_took_effect_is_finished(shop):
+    purchase = shop.buy()
+    shop.unheard(purchase.reference)
+    shop.fault("cancel", "drop_after", reference=purchase.reference)
+    shop.fault("retrieve", "drop_before", reference=purchase.reference, times=-1)
+    assert shop.cancel(purchase).json()["payment_action"] == "void_failed"
+    forget(shop, purchase, "voids")
+    shop.behave()
+    shop.compare(purchase.reference)
+    eventually(lambda: payment(shop, purchase)["status"] == "voided")
+    assert shop.ledger(purchase.reference).count("payment_intent.canceled") == 1
+    nothing_is_wrong(shop, purchase)
+    assert open_alerts(shop, purchase) == []
+
+
+def test_a_void_that_is_still_to_come_is_left_to_its_task(shop):
+    purchase = shop.buy()
+    shop.fault("cancel", "drop_before", reference=purchase.reference, times=-1)
+    shop.cancel(purchase)
+    shop.compare(purchase.reference)
+    assert payment(shop, purchase)["status"] == "voiding"
+    assert shop.drift(purchase.reference) == []
+    shop.behave()
+    eventually(lambda: payment(shop, purchase)["status"] == "voided")
+
+
+# Drift.
+
+
+def test_where_the_two_sides_disagree_a_person_is_told_until_they_agree(shop):
+    purchase = shop.buy()
+    shop.unheard(purchase.reference)
+    # Rows as no task of ours would leave them.
+    shop.sql("UPDATE payments SET status = 'captured', captured = 3800 WHERE reference = %s", purchase.reference)
+    shop.compare(purchase.reference)
+    (drift,) = shop.drift(purchase.reference)
+    assert (drift["kind"], drift["order_id"], drift["resolved_at"]) == ("hold", purchase.order_id, None)
+    assert drift["ours"] == {"status": "captured", "authorized": 3800, "captured": 3800, "released": 0}
+    assert drift["theirs"] | {"hold": "held", "captured": 0} == drift["theirs"]
+    alert = ("critical", f"Order {purchase.order_id}: we and the provider disagree about its payment")
+    assert open_alerts(shop, purchase) == [alert]
+    assert shop.events(purchase.order_id) == ["order_registered", "drift_found"]
+    # Looking again neither doubles it nor makes it go away.
+    shop.compare(purchase.reference)
+    assert [each["id"] for each in shop.drift(purchase.reference)] == [drift["id"]]
+    assert open_alerts(shop, purchase) == [alert]
+    # It goes away with its cause.
+    shop.provider.v1.payment_intents.capture(purchase.reference)
+    shop.compare(purchase.reference)
+    assert shop.drift(purchase.reference) == []
+    assert [each["id"] for each in shop.drift(purchase.reference, "resolved")] == [drift["id"]]
+    assert open_alerts(shop, purchase) == []
+    assert shop.events(purchase.order_id)[-1] == "drift_resolved"
+
+
+def test_a_refund_that_the_provider_does_not_know_is_drift(shop):
+    purchase = bought_and_captured(shop)
+    ((payment_id,),) = shop.sql("SELECT id FROM payments WHERE reference = %s", purchase.reference)
+    shop.sql(
+        "INSERT INTO refunds (id, order_id, payment_id, amount, source, actor, state, provider_id, settled_at)"
+        " VALUES (%s, %s, %s, 500, 'test', 'test', 'completed', %s, now())",
+        f"rfd_{purchase.order_id}",
+        purchase.order_id,
+        payment_id,
+        f"re_{purchase.order_id}",
+    )
+    shop.compare(purchase.reference)
+    (drift,) = shop.drift(purchase.reference)
+    assert drift["kind"] == "refunds"
+    assert [refund["amount"] for refund in drift["ours"]] == [500]
+
+
+def test_a_payment_that_the_provider_does_not_know_is_drift(shop):
+    purchase = shop.buy()
+    lost = f"pi_lost{purchase.order_id}"
+    shop.sql("UPDATE payments SET reference = %s WHERE reference = %s", lost, purchase.reference)
+    shop.compare(lost)
+    (drift,) = shop.drift(lost)
+    assert drift["theirs"] == {"hold": "missing", "refusal": "resource_missing"}
+    shop.sql("UPDATE payments SET reference = %s WHERE reference = %s", purchase.reference, lost)
+    shop.compare(purchase.reference)
+    assert shop.drift(purchase.reference) == []
+
+
+def test_a_provider_that_is_away_is_no_drift_and_the_comparison_comes_again(shop):
+    purchase = shop.buy()
+    shop.fault("retrieve", "error_500_before", reference=purchase.reference, times=2)
+    shop.compare(purchase.reference)
+    assert shop.drift(purchase.reference) == []
+    assert shop.alerts(purchase.order_id) == []
+    reads = [each for each in shop.requests_to_provider(purchase.reference) if each["operation"] == "retrieve"]
+    assert [read["status"] for read in reads][-3:] == [500, 500, 200]
+
+
+def test_rows_that_moved_while_the_provider_was_read_are_no_drift(shop):
+    """What was seen is older than what we say by the time that the order's lock is had: both are looked at again."""
+    purchase = shop.buy()
+    shop.unheard(purchase.reference)
+    with psycopg.connect(shop.settings.database_url) as twin:
+        twin.execute("SELECT FROM orders WHERE id = %s FOR NO KEY UPDATE", (purchase.order_id,))
+        shop.sql("UPDATE payments SET check_at = now() WHERE reference = %s", purchase.reference)
+        waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND %s = ANY(pg_blocking_pids(pid))"
+        eventually(lambda: shop.sql(waiting, twin.info.backend_pid))  # the provider has said that it is held
+        shop.provider.v1.payment_intents.capture(purchase.reference)
+        twin.execute(
+            "UPDATE payments SET status = 'captured', captured = 3800 WHERE order_id = %s", (purchase.order_id,)
+        )
+    shop.compare(purchase.reference)
+    assert shop.drift(purchase.reference) == shop.drift(purchase.reference, "resolved") == []
+    assert shop.alerts(purchase.order_id) == []
+
+
+# How often.
+
+
+def test_what_may_still_move_is_compared_again_soon_and_what_is_at_rest_ever_more_rarely(shop):
+    held, taken = shop.buy(), bought_and_captured(shop)
+    for purchase in (held, taken):
+        shop.sql("UPDATE orders SET placed_at = now() - interval '30 days' WHERE id = %s", purchase.order_id)
+        shop.compare(purchase.reference)
+    statement = "SELECT extract(epoch FROM check_at - now())::float8 FROM payments WHERE reference = %s"
+    ((soon,),), ((later,),) = shop.sql(statement, held.reference), shop.sql(statement, taken.reference)
+    assert soon <= shop.settings.reconcile_after
+    assert 14 * 86400 < later <= 15 * 86400
+
+
+def test_what_has_been_at_rest_for_long_is_compared_no_more(shop):
+    purchase = bought_and_captured(shop)
+    shop.sql("UPDATE orders SET placed_at = now() - interval '1 year' WHERE id = %s", purchase.order_id)
+    shop.sql("UPDATE payments SET check_at = now() WHERE reference = %s", purchase.reference)
+    eventually(lambda: shop.sql("SELECT check_at FROM payments WHERE reference = %s", purchase.reference) == [(None,)])

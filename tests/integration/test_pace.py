@@ -1,0 +1,87 @@
+"""The pace of reconciliation: however many wake up, and however often, the provider is asked no faster than allowed."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from shared.db import Database
+from shared.store import reconciliations
+from shared.store.migrate import upgrade
+from tests.shop import Shop, at_once
+
+RATE, LIMIT, DUE = 5.0, 20, 70
+
+FILL_ORDERS = """
+    INSERT INTO orders (id, kind, status, currency, total, shipping, email, fingerprint, placed_at, grace_until)
+        SELECT 'ord_' || n, 'retail', 'pending', 'USD', 1, 0, 'e', '', now(), now() FROM generate_series(1, %s) n
+"""
+FILL_PAYMENTS = """
+    INSERT INTO payments (id, order_id, provider, reference, status, currency, authorized, check_at)
+        SELECT 'pay_' || id, id, 'stripe', 'pi_' || id, 'authorized', 'USD', 1, now() FROM orders
+"""
+
+#: Seconds from now until each comparison that is staged, in their order.
+STAGED = """
+    SELECT extract(epoch FROM due_at - now())::float8 FROM outbox WHERE task = 'webhook.compare' ORDER BY due_at
+"""
+
+
+@pytest.fixture
+def database(shop: Shop) -> Iterator[Database]:
+    """A database in which nobody's beat wakes anybody, with payments that are due to be compared."""
+    url = shop.settings.database_url
+    ours = url.replace("@/countermand?", "@/pace?")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE pace")
+    upgrade(ours)
+    with psycopg.connect(ours) as connection:
+        connection.execute(FILL_ORDERS, (DUE,))
+        connection.execute(FILL_PAYMENTS)
+    database = Database(ours, pool_size=10)
+    yield database
+    database.close()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier("pace")))
+
+
+def take(database: Database) -> None:
+    with database.statement() as connection:
+        reconciliations.take(connection, limit=LIMIT, rate=RATE, every=3600, window=86400)
+
+
+def staged(database: Database) -> list[float]:
+    with database.statement() as connection:
+        return list(connection.exec_driver_sql(STAGED).scalars())
+
+
+def let_pass(database: Database, seconds: float) -> None:
+    """Move the clock of the pace on."""
+    with database.statement() as connection:
+        connection.exec_driver_sql("UPDATE pace SET free_at = free_at - make_interval(secs => %s)", (seconds,))
+
+
+def test_ten_beats_at_once_stage_no_more_than_one_and_spread_it_out(database: Database) -> None:
+    at_once(10, lambda _: take(database))
+    found = staged(database)
+    assert len(found) == LIMIT
+    assert all(0.15 < after - before < 0.25 for before, after in pairwise(found))
+
+
+def test_wake_ups_that_had_piled_up_go_on_where_the_steps_end(database: Database) -> None:
+    for _ in range(5):
+        take(database)
+    assert len(staged(database)) == LIMIT
+    let_pass(database, LIMIT / RATE * 0.6)  # most of what was staged is done by now
+    for _ in range(5):
+        take(database)
+    assert len(staged(database)) == 2 * LIMIT
+
+
+def test_every_payment_has_its_turn_and_is_not_taken_again_before_it_is_due(database: Database) -> None:
+    for _ in range(10):
+        take(database)
+        let_pass(database, 3600)
+    assert len(staged(database)) == DUE
