@@ -15,7 +15,7 @@ from shared.domain import totals
 from shared.domain.intents import IntentState
 from shared.domain.orders import OrderEvent, OrderKind, OrderStatus
 from shared.domain.payments import PaymentStatus, Provider
-from shared.errors import Invalid, OrderConflict, PaymentConflict, PaymentUnusable, Problem
+from shared.errors import Invalid, OrderConflict, PaymentConflict, PaymentUnusable, Problem, Unavailable
 from shared.ids import new_id
 from shared.providers.ports import Authorization, HoldStatus, Refused
 from shared.queues import Queue, Task
@@ -58,6 +58,8 @@ def register_order(task: Worker, intent_id: str) -> None:
         authorization = call(task, request)
         with task.work() as work:
             settle(work, task, intent, request, authorization)
+    except Unavailable:  # Postgres went away: nothing is decided, and the message comes again
+        raise
     except Problem as refusal:
         refuse(task, intent_id, refusal)
 
