@@ -56,8 +56,8 @@ class World:
 def check(shop: Shop, within: float = 60.0) -> None:
     """Wait until nothing moves any more, then fail with every violation there is."""
     eventually(lambda: not moving(shop), within)
-    violations = [violation for rule in RULES for violation in rule(look(shop))]
-    assert not violations, "\n".join(violations)
+    found = violations(look(shop))
+    assert not found, "\n".join(found)
 
 
 def moving(shop: Shop) -> list[tuple[Any, ...]]:
@@ -77,6 +77,22 @@ def moving(shop: Shop) -> list[tuple[Any, ...]]:
 
 def look(shop: Shop) -> World:
     """Read the mesh's rows, the provider's ledger and requests, and the mailbox's ledger."""
+
+    def ask(stand_in: str, path: str) -> list[Row]:
+        found: list[Row] = shop.outside.get(f"{shop.urls[stand_in]}/_sandbox/{path}").json()
+        return found
+
+    with psycopg.connect(shop.settings.database_url, row_factory=dict_row) as connection:
+        return world(
+            rows(connection),
+            ledger=ask("stripe", "ledger"),
+            requests=ask("stripe", "requests"),
+            deliveries=ask("mailbox", "ledger"),
+        )
+
+
+def rows(connection: psycopg.Connection[Row]) -> dict[str, list[Row]]:
+    """All rows of a mesh, as they stand at one moment."""
     tables = (
         "orders",
         "order_lines",
@@ -89,21 +105,26 @@ def look(shop: Shop) -> World:
         "timeline",
         "alerts",
     )
-    with psycopg.connect(shop.settings.database_url, row_factory=dict_row) as connection:
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        rows = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}  # noqa: S608
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        found = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}  # noqa: S608
+    found["timeline"].sort(key=lambda entry: entry["id"])
+    return found
 
-    def ask(stand_in: str, path: str) -> list[Row]:
-        found: list[Row] = shop.outside.get(f"{shop.urls[stand_in]}/_sandbox/{path}").json()
-        return found
 
-    rows["timeline"].sort(key=lambda entry: entry["id"])
+def world(rows: Mapping[str, list[Row]], *, ledger: list[Row], requests: list[Row], deliveries: list[Row]) -> World:
+    """What was read, put together by what it is about."""
     return World(
         rows=rows,
-        ledger=_grouped(ask("stripe", "ledger"), "payment_intent"),
-        requests=_grouped(ask("stripe", "requests"), "object"),
-        deliveries=_grouped(ask("mailbox", "ledger"), "message_id"),
+        ledger=_grouped(ledger, "payment_intent"),
+        requests=_grouped(requests, "object"),
+        deliveries=_grouped(deliveries, "message_id"),
     )
+
+
+def violations(world: World) -> list[str]:
+    """Every violation of every rule."""
+    return [violation for rule in RULES for violation in rule(world)]
 
 
 def money_moves_one_way(world: World) -> Iterator[str]:

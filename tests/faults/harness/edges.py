@@ -1,0 +1,156 @@
+"""The edges of a process: where its commits, its provider calls and its mails leave it.
+
+They are watched in the libraries themselves, so the mesh runs as it is: a connection of psycopg's that knows its
+commits, and the one method of requests and of smtplib through which everything is sent.
+"""
+
+import smtplib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from requests.adapters import HTTPAdapter
+from sqlalchemy import event
+from sqlalchemy.exc import DisconnectionError
+
+from shared.db import Database
+from tests.faults.harness.boundaries import Cut, Killed, Kind, Process, boundary, running
+
+#: A turn may take longer than the mesh's patience with a lock, on a machine that is busy with other things; what
+#: happens when the patience ends is tried with `hasty` locks.  No test here kills Postgres, so nothing need be synced.
+OPTIONS = (
+    " -c lock_timeout=60s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s -c synchronous_commit=off"
+)
+
+#: A lock is not waited for, as if the mesh's patience had ended.
+HASTY = "SET LOCAL lock_timeout = '1ms'"
+
+
+class Locks:
+    """How the connections of a rig take a lock that somebody else has: they wait, or with `hasty` give up at once."""
+
+    hasty = False
+
+
+class _Cursor(psycopg.Cursor[Any]):
+    """Knows which of its statements are transactions of their own."""
+
+    connection: "_Connection"
+
+    def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+        """Execute, as a boundary when nothing else will commit it."""
+        process = self.connection.process()
+        if process is None or not query:
+            return super().execute(query, *args, **kwargs)
+        process.uses(self.connection.info.backend_pid)
+        if self.connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            return super().execute(query, *args, **kwargs)
+        verb = str(query).split(maxsplit=1)[0].lower()
+        with boundary(Kind.READ if verb == "select" else Kind.COMMIT, "a statement"):
+            return super().execute(query, *args, **kwargs)
+
+
+class _Connection(psycopg.Connection[Any]):
+    """Knows its commits, and is cut when its process is killed: Postgres then rolls back what was not committed."""
+
+    locks: Locks
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: Whether it was given to somebody; before, SQLAlchemy gets to know it.
+        self.is_in_use = False
+        self._is_orphan = False
+        self.cursor_factory = _Cursor
+
+    def process(self) -> Process | None:
+        """Whose boundaries it crosses, if anybody's."""
+        return running() if self.is_in_use else None
+
+    @contextmanager
+    def transaction(self, *args: Any, **kwargs: Any) -> Iterator[psycopg.Transaction]:
+        """One transaction; its end is a boundary."""
+        process = self.process()
+        if process is None:
+            with super().transaction(*args, **kwargs) as transaction:
+                yield transaction
+            return
+        process.uses(self.info.backend_pid)
+        with self._ends_with(process):
+            with super().transaction(*args, **kwargs) as transaction, self._ends_with(process):
+                if self.locks.hasty:
+                    self.execute(HASTY)
+                yield transaction
+                reached = process.reach(Kind.COMMIT, "a transaction")
+            process.leave(Kind.COMMIT, reached)
+
+    def rollback(self) -> None:
+        """Roll back, which nobody does for a process that was killed."""
+        if not self._is_orphan:
+            super().rollback()
+
+    @contextmanager
+    def _ends_with(self, process: Process) -> Iterator[None]:
+        """Close the socket as soon as the process is killed or cut off, before anybody can say good-bye to Postgres."""
+        try:
+            yield
+        except (Killed, Cut):
+            self._is_orphan = process.is_dead
+            self.close()
+            raise
+
+
+def watch_database(database: Database, locks: Locks) -> None:
+    """Let every connection of this pool know its boundaries."""
+
+    def connect(_: Any, __: Any, args: Any, parameters: dict[str, Any]) -> _Connection:
+        connection: _Connection = _Connection.connect(
+            *args, **parameters | {"options": parameters["options"] + OPTIONS}
+        )
+        connection.locks = locks
+        return connection
+
+    event.listen(database.engine, "do_connect", connect)
+    event.listen(database.engine, "checkout", _hand_out)
+
+
+def _hand_out(connection: _Connection, *_: Any) -> None:
+    """A process that was killed leaves no connection to the next one."""
+    if connection.closed:
+        raise DisconnectionError
+    connection.is_in_use = True
+
+
+@contextmanager
+def watched_wires() -> Iterator[None]:
+    """In this block every HTTP request of an SDK and every mail is a boundary; what was kept open is closed after it."""
+    send_request, send_mail = HTTPAdapter.send, smtplib.SMTP.sendmail
+    kept_open: set[HTTPAdapter | smtplib.SMTP] = set()
+
+    def request(adapter: HTTPAdapter, prepared: Any, *args: Any, **kwargs: Any) -> Any:
+        kept_open.add(adapter)
+        with boundary(Kind.CALL, f"{prepared.method} {_route(prepared.path_url)}"):
+            answer = send_request(adapter, prepared, *args, **kwargs)
+            answer.content  # noqa: B018  # it has arrived whole before anybody is killed
+            return answer
+
+    def mail(server: smtplib.SMTP, *args: Any, **kwargs: Any) -> Any:
+        kept_open.add(server)
+        with boundary(Kind.MAIL, "a message"):
+            return send_mail(server, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(HTTPAdapter, "send", request)
+        patch.setattr(smtplib.SMTP, "sendmail", mail)
+        yield
+    for connection in kept_open:
+        connection.close()
+
+
+def _route(path: str) -> str:
+    """A path without its query, with its ids left out."""
+    return "/".join(
+        "{id}" if "_" in part and part[-1].isalnum() and len(part) > 20 else part
+        for part in path.partition("?")[0].split("/")
+    )

@@ -1,0 +1,99 @@
+"""Every operation of the mesh that the harness hurts, one a row."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from shared.queues import Task
+from shared.store.outbox import Message
+from tests.faults.harness.rig import Request, Rig, Sale, Start
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing that can be under way."""
+
+    #: Bring an order that was offered to where this can begin; other operations may have got it ready before.
+    ready: Callable[[Rig, Sale], None]
+    #: The request or message that begins it; None where it cannot begin after what others got ready.
+    begin: Callable[[Rig, Sale], Start | None]
+    #: What a fault of the provider calls the request that it makes; None when it calls nobody.
+    calls: str | None = None
+
+
+def nothing(rig: Rig, sale: Sale) -> None:
+    """The money is held, and the order is not registered."""
+
+
+def registered(rig: Rig, sale: Sale) -> None:
+    """The order is registered and its capture scheduled."""
+    if not rig.sql("SELECT FROM orders WHERE id = %s", sale.order_id):
+        rig.ask(registration(rig, sale))
+        rig.deliver_all()
+
+
+def due(rig: Rig, sale: Sale) -> None:
+    """The capture of the registered order is due, and its grace period still open."""
+    registered(rig, sale)
+    rig.hurry(sale)
+
+
+def canceled(rig: Rig, sale: Sale) -> None:
+    """The order is canceled; its void and its e-mail are staged and wait for their workers."""
+    registered(rig, sale)
+    if rig.value("SELECT status FROM orders WHERE id = %s", sale.order_id) == "pending":
+        rig.ask(cancel_by_customer(rig, sale))
+        rig.run(rig.transport.take())
+
+
+def forgotten(rig: Rig, sale: Sale) -> None:
+    """The same, and the broker has lost every message long ago."""
+    canceled(rig, sale)
+    rig.transport.lose_everything()
+    rig.pass_time(rig.settings.patience + 1)
+
+
+def registration(rig: Rig, sale: Sale) -> Request:
+    """The shop tells of the order; always the same request."""
+    return Request("POST", "/orders", rig.bearer("service"), sale.body, key=f"register-{sale.order_id}")
+
+
+def cancel_by_shopper(rig: Rig, sale: Sale) -> Request:
+    """The shopper takes the order back."""
+    return Request("POST", f"/store/orders/{sale.order_id}/cancel", rig.modification(sale))
+
+
+def cancel_by_customer(rig: Rig, sale: Sale) -> Request:
+    """The same shopper, signed in."""
+    return Request("POST", f"/store/orders/{sale.order_id}/cancel", rig.bearer("customer", sale.customer))
+
+
+def message_of(task: Task) -> Callable[[Rig, Sale], Message | None]:
+    """The message that stands in the outbox for this task."""
+    return lambda rig, sale: rig.outboxed(task)
+
+
+def message_of_capture(rig: Rig, sale: Sale) -> Message | None:
+    """The message of the order's capture job, also when the order was canceled: it may have been on its way."""
+    job_id = rig.value("SELECT id FROM capture_jobs WHERE order_id = %s", sale.order_id)
+    return Message(Task.CAPTURE_PAYMENT, job_id) if job_id else None
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "register": Operation(nothing, registration, calls="retrieve"),
+    "cancel": Operation(registered, cancel_by_shopper, calls="cancel"),
+    "cancel, signed in": Operation(registered, cancel_by_customer, calls="cancel"),
+    "capture": Operation(due, message_of_capture, calls="capture"),
+    "void": Operation(canceled, message_of(Task.VOID_PAYMENT), calls="cancel"),
+    "email": Operation(canceled, message_of(Task.SEND_EMAIL)),
+    "sweep": Operation(forgotten, lambda rig, sale: Message(Task.SWEEP_OUTBOX, "")),
+}
+
+
+def begin(rig: Rig, sale: Sale, name: str) -> Start:
+    """Get an order ready for an operation; returns what begins it."""
+    operation = OPERATIONS[name]
+    operation.ready(rig, sale)
+    start = operation.begin(rig, sale)
+    if start is None:
+        raise LookupError(f"{name} does not begin on an order that was got ready for it")
+    return start

@@ -1,0 +1,165 @@
+"""Turns: several processes at once, of which one runs at a time, handed on at every boundary, with real row locks.
+
+`interleavings` tries every order of turns that there is: it plays a scenario again and again, each time with another
+choice at the last place where there was one, until no choice is left.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
+from dataclasses import dataclass, field
+
+from tests.faults.harness.boundaries import Boundaries, Kind, Process, Side
+from tests.faults.harness.rig import Rig
+
+#: Where a turn ends.  Before a commit its locks are held and its changes are seen by nobody; after a commit, a read or
+#: a call the next step begins.  What is published only makes others begin, so nobody needs a turn there.
+ENDS = {
+    (Kind.COMMIT, Side.BEFORE),
+    (Kind.COMMIT, Side.AFTER),
+    (Kind.READ, Side.AFTER),
+    (Kind.CALL, Side.AFTER),
+    (Kind.MAIL, Side.AFTER),
+}
+
+#: Seconds between two questions whether a process waits for a lock; it is asked, never assumed.
+LOOK = 0.001
+
+
+@dataclass
+class Script:
+    """The choices of one playing: those that were given, and the first one from there on."""
+
+    given: tuple[int, ...] = ()
+    taken: list[tuple[int, int]] = field(default_factory=list)
+
+    def choose(self, options: int) -> int:
+        """Which of so many to take."""
+        place = len(self.taken)
+        choice = self.given[place] if place < len(self.given) else 0
+        self.taken.append((choice, options))
+        return choice
+
+    def next(self) -> "Script | None":
+        """The script that differs in the last choice that is left; None when all were tried."""
+        choices = [choice for choice, _ in self.taken]
+        for place in reversed(range(len(choices))):
+            if choices[place] + 1 < self.taken[place][1]:
+                return Script((*choices[:place], choices[place] + 1))
+        return None
+
+
+def interleavings(play: Callable[[Script], None]) -> int:
+    """Play every order of turns; returns how many there were."""
+    script: Script | None = Script()
+    played = 0
+    while script is not None:
+        play(script)
+        played += 1
+        script = script.next()
+    return played
+
+
+class Actor:
+    """One process in a thread of its own, which runs only while it has the turn."""
+
+    def __init__(self, name: str, boundaries: Boundaries, work: Callable[[Process], object]) -> None:
+        self.process = Process(name, boundaries, turns=self)
+        #: On its way to the next boundary, or kept waiting there by somebody's lock.
+        self.is_away = False
+        self.has_ended = False
+        self._failure: BaseException | None = None
+        self._turn = threading.Semaphore(0)
+        self._arrived = threading.Event()
+        self._thread = threading.Thread(target=copy_context().run, args=(self._run, work), name=name)
+
+    def start(self) -> None:
+        """Stand ready, and wait for the first turn."""
+        self._thread.start()
+
+    def give_turn(self) -> None:
+        """Let it go on to the next boundary."""
+        self.is_away = True
+        self._arrived.clear()
+        self._turn.release()
+
+    def is_back(self) -> bool:
+        """Whether it has come to the next boundary, or to its end; waits a moment for it."""
+        if self._arrived.wait(LOOK):
+            self.is_away = False
+        return not self.is_away
+
+    def pause(self, kind: Kind, side: Side) -> None:
+        """Hand the turn back at a boundary."""
+        if (kind, side) in ENDS:
+            self._arrived.set()
+            self._turn.acquire()
+
+    def join(self) -> None:
+        """Wait for the end of the thread; what went wrong in it goes wrong here."""
+        self._thread.join()
+        if self._failure:
+            raise self._failure
+
+    def _run(self, work: Callable[[Process], object]) -> None:
+        self._turn.acquire()
+        try:
+            work(self.process)
+        except BaseException as failure:
+            self._failure = failure
+        finally:
+            self.has_ended = True
+            self._arrived.set()
+
+
+class Stage:
+    """Where actors take turns as a script wants it."""
+
+    def __init__(self, rig: Rig, script: Script) -> None:
+        self._rig = rig
+        self._script = script
+        self.turns: list[str] = []
+
+    def play(self, actors: Sequence[Actor]) -> None:
+        """Give turns until every actor has ended."""
+        for actor in actors:
+            actor.start()
+        while not all(actor.has_ended for actor in actors):
+            ready = [actor for actor in actors if not actor.has_ended and not actor.is_away]
+            if not ready:
+                self._rig.deadlocks += 1
+                self._await_postgres(actors)
+                continue
+            actor = ready[self._script.choose(len(ready))]
+            self.turns.append(actor.process.name)
+            actor.give_turn()
+            self._await(actor, actors)
+        for actor in actors:
+            actor.join()
+
+    def _await(self, actor: Actor, actors: Sequence[Actor]) -> None:
+        """Return when it is back or kept waiting, and so is everybody whom it kept waiting before."""
+        self._follow(actor, actors)
+        while any(other.is_away and self._follow(other, actors) for other in actors):
+            pass  # who has come back has let somebody else go on
+
+    def _follow(self, actor: Actor, actors: Sequence[Actor]) -> bool:
+        """Return when it is back, and then True, or when Postgres says that it waits for another one's lock."""
+        others = [backend for other in actors if other is not actor for backend in other.process.backends]
+        while not actor.is_back():
+            mine = actor.process.backends[-1:] or [0]
+            if self._rig.value("SELECT pg_blocking_pids(%s) && %s::int[]", mine[0], others):
+                return False
+        return True
+
+    def _await_postgres(self, actors: Sequence[Actor]) -> None:
+        """Everybody waits for somebody: Postgres ends one of them after its `deadlock_timeout`."""
+        while not any(actor.is_back() for actor in actors if not actor.has_ended):
+            pass
+
+
+def together(rig: Rig, script: Script, works: Mapping[str, Callable[[Process], object]]) -> list[str]:
+    """Run these at once, in turns; returns who had each turn."""
+    stage = Stage(rig, script)
+    stage.play([Actor(name, rig.boundaries, work) for name, work in works.items()])
+    return stage.turns
