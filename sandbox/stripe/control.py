@@ -32,6 +32,7 @@ class Control:
                 "GET /_sandbox/requests": lambda query, ids: Response.json(store.requests(*_filters(query))),
                 "GET /_sandbox/webhooks": lambda query, ids: Response.json({"owed": store.owed()}),
                 "DELETE /_sandbox/idempotency_keys": lambda query, ids: Response.json({"keys": store.forget_keys()}),
+                "POST /_sandbox/idempotency_keys/age/{seconds}": lambda query, ids: self._age_keys(ids[0]),
                 "POST /_sandbox/expire/{id}": lambda query, ids: self._happen(holding.expire, ids[0]),
                 "POST /_sandbox/shorten/{id}": lambda query, ids: self._happen(
                     partial(holding.shorten, seconds=int(query["seconds"][0])), ids[0]
@@ -59,6 +60,10 @@ class Control:
             return Response.json({"error": str(problem)}, 400)
         except Refusal as refusal:
             return Response.json({"error": str(refusal)}, refusal.status)
+
+    def _age_keys(self, seconds: str) -> Response:
+        """Let time pass for the idempotency keys; raises ValueError for what is no number of seconds."""
+        return Response.json({"keys": self._store.age_keys(float(seconds))})
 
     def _happen(self, effect: Callable[[Call], Wire], id: str) -> Response:
         """Let something happen that no request asked for."""

@@ -61,9 +61,9 @@ class Crash:
 
 
 class Turns(Protocol):
-    """Decides who goes on when a process has come to a boundary."""
+    """Decides who goes on when a process has come to the end of a step."""
 
-    def pause(self, kind: Kind, side: Side) -> None:
+    def pause(self) -> None:
         """Return when it is this process' turn again."""
 
 
@@ -105,6 +105,7 @@ class Process:
     is_dead: bool = False
     #: The server processes that its connections belong to; the last one is the one it uses.
     backends: list[int] = field(default_factory=list)
+    _step_is_over: bool = False
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -118,30 +119,37 @@ class Process:
             _running.reset(token)
 
     def uses(self, backend: int) -> None:
-        """Note which server process works for it.  Raises `Killed` when it is dead."""
-        if self.is_dead:
-            raise Killed
+        """Begin to use the connection to this server process.  Raises `Killed` when it is dead."""
+        self._go_on()
         if not self.backends or self.backends[-1] != backend:
             self.backends.append(backend)
 
     def reach(self, kind: Kind, what: str) -> Boundary | None:
         """Come to a boundary, and number it.  Raises how the process ends before it."""
-        if self.is_dead:
-            raise Killed
-        if self.turns:
-            self.turns.pause(kind, Side.BEFORE)
+        if kind is not Kind.PUBLISH:  # it only makes others begin
+            self._go_on()
         if kind is Kind.READ:
             return None
         boundary = self.boundaries.add(kind, what, self.name)
         self._meet(boundary, Side.BEFORE)
         return boundary
 
-    def leave(self, kind: Kind, boundary: Boundary | None) -> None:
-        """The effect is there.  Raises how the process ends after it."""
+    def leave(self, boundary: Boundary | None) -> None:
+        """The effect is there, and a step is over.  Raises how the process ends after it."""
+        self._step_is_over = True
         if boundary is not None:
             self._meet(boundary, Side.AFTER)
-        if self.turns:
-            self.turns.pause(kind, Side.AFTER)
+
+    def end_step(self) -> None:
+        """Let others have their turn before the next thing that this process does."""
+        self._step_is_over = True
+
+    def _go_on(self) -> None:
+        if self._step_is_over and self.turns and not self.is_dead:
+            self._step_is_over = False
+            self.turns.pause()
+        if self.is_dead:
+            raise Killed
 
     def _meet(self, boundary: Boundary, side: Side) -> None:
         end = self.boundaries.due(boundary, side)
@@ -169,6 +177,6 @@ def boundary(kind: Kind, what: str) -> Iterator[None]:
     try:
         yield
     except Exception:  # also then others may take their turn, and somebody be killed
-        process.leave(kind, reached)
+        process.leave(reached)
         raise
-    process.leave(kind, reached)
+    process.leave(reached)

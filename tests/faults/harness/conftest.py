@@ -15,8 +15,14 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield house
 
 
-@pytest.fixture
-def rig(house: House) -> Iterator[Rig]:
-    """A rig with nothing in it."""
+@pytest.fixture(scope="module")
+def _rig(house: House) -> Iterator[Rig]:
     with house.rig("rig") as rig:
         yield rig
+
+
+@pytest.fixture
+def rig(_rig: Rig) -> Rig:
+    """A rig with nothing in it."""
+    _rig.reset()
+    return _rig

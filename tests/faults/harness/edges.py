@@ -5,16 +5,20 @@ commits, and the one method of requests and of smtplib through which everything 
 """
 
 import smtplib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 import pytest
+from requests import PreparedRequest, ReadTimeout
 from requests.adapters import HTTPAdapter
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 
+from sandbox.http import Router
+from sandbox.stripe.endpoints import ENDPOINTS
 from shared.db import Database
 from tests.faults.harness.boundaries import Cut, Killed, Kind, Process, boundary, running
 
@@ -82,8 +86,9 @@ class _Connection(psycopg.Connection[Any]):
                 if self.locks.hasty:
                     self.execute(HASTY)
                 yield transaction
+                process.end_step()  # with its locks held, and its changes seen by nobody
                 reached = process.reach(Kind.COMMIT, "a transaction")
-            process.leave(Kind.COMMIT, reached)
+            process.leave(reached)
 
     def rollback(self) -> None:
         """Roll back, which nobody does for a process that was killed."""
@@ -122,35 +127,68 @@ def _hand_out(connection: _Connection, *_: Any) -> None:
     connection.is_in_use = True
 
 
-@contextmanager
-def watched_wires() -> Iterator[None]:
-    """In this block every HTTP request of an SDK and every mail is a boundary; what was kept open is closed after it."""
-    send_request, send_mail = HTTPAdapter.send, smtplib.SMTP.sendmail
-    kept_open: set[HTTPAdapter | smtplib.SMTP] = set()
+@dataclass(frozen=True)
+class Timeout:
+    """The next request that the stand-in calls so gets no answer, whether it takes `effect` or not."""
 
-    def request(adapter: HTTPAdapter, prepared: Any, *args: Any, **kwargs: Any) -> Any:
-        kept_open.add(adapter)
-        with boundary(Kind.CALL, f"{prepared.method} {_route(prepared.path_url)}"):
-            answer = send_request(adapter, prepared, *args, **kwargs)
-            answer.content  # noqa: B018  # it has arrived whole before anybody is killed
+    operation: str
+    effect: bool
+    then: Callable[[], object]
+
+
+class Wires:
+    """Every HTTP request of an SDK and every mail, each a boundary; some requests get no answer."""
+
+    def __init__(self) -> None:
+        self._timeouts: list[Timeout] = []
+        self._kept_open: set[HTTPAdapter | smtplib.SMTP] = set()
+        self._endpoints = Router(ENDPOINTS)
+
+    def time_out(self, operation: str, *, effect: bool, then: Callable[[], object] = lambda: None) -> None:
+        """Let the next request of this kind run out of its client's patience, without anybody waiting for that."""
+        self._timeouts.append(Timeout(operation, effect, then))
+
+    def behave(self) -> None:
+        """Answer every request."""
+        self._timeouts.clear()
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Watch them in this block; what was kept open is closed after it."""
+        send_request, send_mail = HTTPAdapter.send, smtplib.SMTP.sendmail
+
+        def request(adapter: HTTPAdapter, prepared: Any, *args: Any, **kwargs: Any) -> Any:
+            self._kept_open.add(adapter)
+            operation = self._operation(prepared)
+            with boundary(Kind.CALL, operation):
+                return self._send(operation, lambda: send_request(adapter, prepared, *args, **kwargs))
+
+        def mail(server: smtplib.SMTP, *args: Any, **kwargs: Any) -> Any:
+            self._kept_open.add(server)
+            with boundary(Kind.MAIL, "a message"):
+                return send_mail(server, *args, **kwargs)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(HTTPAdapter, "send", request)
+            patch.setattr(smtplib.SMTP, "sendmail", mail)
+            yield
+        for connection in self._kept_open:
+            connection.close()
+
+    def _send(self, operation: str, send: Callable[[], Any]) -> Any:
+        """Send one request, and take its whole answer, so that nobody is killed while it arrives."""
+        due = next((timeout for timeout in self._timeouts if running() and timeout.operation == operation), None)
+        if due is None:
+            answer = send()
+            answer.content  # noqa: B018  # reads it
             return answer
+        self._timeouts.remove(due)
+        if due.effect:
+            send().close()
+        due.then()
+        raise ReadTimeout
 
-    def mail(server: smtplib.SMTP, *args: Any, **kwargs: Any) -> Any:
-        kept_open.add(server)
-        with boundary(Kind.MAIL, "a message"):
-            return send_mail(server, *args, **kwargs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(HTTPAdapter, "send", request)
-        patch.setattr(smtplib.SMTP, "sendmail", mail)
-        yield
-    for connection in kept_open:
-        connection.close()
-
-
-def _route(path: str) -> str:
-    """A path without its query, with its ids left out."""
-    return "/".join(
-        "{id}" if "_" in part and part[-1].isalnum() and len(part) > 20 else part
-        for part in path.partition("?")[0].split("/")
-    )
+    def _operation(self, prepared: PreparedRequest) -> str:
+        """What the stand-in calls it."""
+        found = self._endpoints.find(str(prepared.method), prepared.path_url.partition("?")[0])
+        return found[0].operation if found else prepared.path_url

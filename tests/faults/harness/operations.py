@@ -16,7 +16,7 @@ class Operation:
     ready: Callable[[Rig, Sale], None]
     #: The request or message that begins it; None where it cannot begin after what others got ready.
     begin: Callable[[Rig, Sale], Start | None]
-    #: What a fault of the provider calls the request that it makes; None when it calls nobody.
+    #: What the stand-in calls the request that it leads to; None when it leads to none that another row does not make.
     calls: str | None = None
 
 
@@ -81,7 +81,7 @@ def message_of_capture(rig: Rig, sale: Sale) -> Message | None:
 OPERATIONS: Mapping[str, Operation] = {
     "register": Operation(nothing, registration, calls="retrieve"),
     "cancel": Operation(registered, cancel_by_shopper, calls="cancel"),
-    "cancel, signed in": Operation(registered, cancel_by_customer, calls="cancel"),
+    "cancel, signed in": Operation(registered, cancel_by_customer),
     "capture": Operation(due, message_of_capture, calls="capture"),
     "void": Operation(canceled, message_of(Task.VOID_PAYMENT), calls="cancel"),
     "email": Operation(canceled, message_of(Task.SEND_EMAIL)),

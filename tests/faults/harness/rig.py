@@ -20,7 +20,6 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from gateway.app import create_app
 from gateway.waiting import Doorbell
-from sandbox.stripe.store import KEY_LIFETIME_SECONDS
 from shared import tokens
 from shared.db import Database
 from shared.queues import Task
@@ -83,6 +82,7 @@ class Rig:
         self.transport = Transport()
         self.boundaries = Boundaries()
         self.locks = edges.Locks()
+        self.wires = edges.Wires()
         #: Whether a message is delivered again whose process was killed; a broker may lose it as well.
         self.redelivers = True
         #: Every request a client has sent, and whether it was answered: those that were not are sent again.
@@ -109,7 +109,7 @@ class Rig:
         patch = self._open.enter_context(pytest.MonkeyPatch.context())
         patch.setattr("workers.base.mesh", lambda: self.mesh)
         patch.setattr(Worker, "_publisher", self.transport)
-        self._open.enter_context(edges.watched_wires())
+        self._open.enter_context(self.wires.watched())
         self._gateway = TestClient(
             create_app(self.settings, self._gateway_database, self.transport, Doorbell(self.celery))  # type: ignore[arg-type]
         )
@@ -130,13 +130,13 @@ class Rig:
 
     def reset(self) -> None:
         """Begin a new scenario: no rows, no messages, nobody to be killed, and an outside world that behaves."""
-        self.stand_ins.behave()
+        self.behave()
         with self.monitor.transaction():
             self.monitor.execute("SET LOCAL session_replication_role = replica")  # no trigger fires
             self.monitor.execute(self._forget_rows)
         self.transport.lose_everything()
         self.transport.rung.clear()
-        self.transport.away = self.locks.hasty = False
+        self.locks.hasty = False
         self.boundaries.forget()
         self.redelivers = True
         self.asked, self.unanswered = {}, []
@@ -146,6 +146,12 @@ class Rig:
         self._requests_before = self._last(self.stand_ins.requests(self._requests_before))
         self._mails_before = self._last(self.stand_ins.ledger("mailbox", self._mails_before))
         random.seed(0)  # of the pauses' jitter
+
+    def behave(self) -> None:
+        """Let the outside world behave again."""
+        self.stand_ins.behave()
+        self.wires.behave()
+        self.transport.away = False
 
     # What clients do
 
@@ -251,12 +257,11 @@ class Rig:
     # What time does
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass: every moment in the rows lies further back, and the provider forgets what is a day old."""
+        """Let time pass: every moment in the rows, and every idempotency key, lies further back."""
         with self.monitor.transaction():
             self.monitor.execute("SET LOCAL session_replication_role = replica")
             self.monitor.execute(self._age_rows, {"seconds": seconds})
-        if seconds >= KEY_LIFETIME_SECONDS:
-            self.stand_ins.forget_keys()
+        self.stand_ins.age_keys(seconds)
 
     def hurry(self, sale: Sale) -> None:
         """Make the capture of an order due with its grace period still open.
@@ -287,7 +292,8 @@ class Rig:
                 if due is None:
                     return
                 self.pass_time(due + 0.001)
-        raise Restless(f"still due: {self.query('SELECT subject, task, sweeps, breakages FROM outbox')}")
+        outbox = self.query("SELECT subject, task, sweeps, breakages FROM outbox")
+        raise Restless(f"still due: {outbox}")
 
     # What a person sees
 

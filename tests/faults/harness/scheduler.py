@@ -1,4 +1,7 @@
-"""Turns: several processes at once, of which one runs at a time, handed on at every boundary, with real row locks.
+"""Turns: several processes at once, of which one runs at a time, handed on after each step, with real row locks.
+
+A step ends with a read, a call or a commit, and also right before a commit, when locks are held and changes are seen by
+nobody.
 
 `interleavings` tries every order of turns that there is: it plays a scenario again and again, each time with another
 choice at the last place where there was one, until no choice is left.
@@ -9,21 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
 
-from tests.faults.harness.boundaries import Boundaries, Kind, Process, Side
+from tests.faults.harness.boundaries import Boundaries, Process
 from tests.faults.harness.rig import Rig
-
-#: Where a turn ends.  Before a commit its locks are held and its changes are seen by nobody; after a commit, a read or
-#: a call the next step begins.  What is published only makes others begin, so nobody needs a turn there.
-ENDS = {
-    (Kind.COMMIT, Side.BEFORE),
-    (Kind.COMMIT, Side.AFTER),
-    (Kind.READ, Side.AFTER),
-    (Kind.CALL, Side.AFTER),
-    (Kind.MAIL, Side.AFTER),
-}
 
 #: Seconds between two questions whether a process waits for a lock; it is asked, never assumed.
 LOOK = 0.001
+
+#: Whether a server process waits for a lock that one of these holds.
+BLOCKED = "SELECT pg_blocking_pids(%s) && %s::int[]"
 
 
 @dataclass
@@ -31,12 +27,18 @@ class Script:
     """The choices of one playing: those that were given, and the first one from there on."""
 
     given: tuple[int, ...] = ()
+    #: The first choice is none, since all that it is among are alike.
+    alike: bool = False
     taken: list[tuple[int, int]] = field(default_factory=list)
 
     def choose(self, options: int) -> int:
         """Which of so many to take."""
         place = len(self.taken)
+        if self.alike and place == 0:
+            options = 1
         choice = self.given[place] if place < len(self.given) else 0
+        if choice >= options:
+            raise LookupError("the same choices did not lead to the same place")
         self.taken.append((choice, options))
         return choice
 
@@ -45,13 +47,13 @@ class Script:
         choices = [choice for choice, _ in self.taken]
         for place in reversed(range(len(choices))):
             if choices[place] + 1 < self.taken[place][1]:
-                return Script((*choices[:place], choices[place] + 1))
+                return Script((*choices[:place], choices[place] + 1), self.alike)
         return None
 
 
-def interleavings(play: Callable[[Script], None]) -> int:
-    """Play every order of turns; returns how many there were."""
-    script: Script | None = Script()
+def interleavings(play: Callable[[Script], None], *, alike: bool = False) -> int:
+    """Play every order of turns, of which half is enough when the actors are `alike`; returns how many there were."""
+    script: Script | None = Script(alike=alike)
     played = 0
     while script is not None:
         play(script)
@@ -89,14 +91,16 @@ class Actor:
             self.is_away = False
         return not self.is_away
 
-    def pause(self, kind: Kind, side: Side) -> None:
-        """Hand the turn back at a boundary."""
-        if (kind, side) in ENDS:
-            self._arrived.set()
-            self._turn.acquire()
+    def pause(self) -> None:
+        """Hand the turn back, and wait for the next one."""
+        self._arrived.set()
+        self._turn.acquire()
 
-    def join(self) -> None:
-        """Wait for the end of the thread; what went wrong in it goes wrong here."""
+    def end(self) -> None:
+        """Wait for the end of the thread, killed if need be; what went wrong in it goes wrong here."""
+        if not self.has_ended:
+            self.process.is_dead = True
+            self._turn.release()
         self._thread.join()
         if self._failure:
             raise self._failure
@@ -124,6 +128,13 @@ class Stage:
         """Give turns until every actor has ended."""
         for actor in actors:
             actor.start()
+        try:
+            self._give_turns(actors)
+        finally:
+            for actor in actors:
+                actor.end()
+
+    def _give_turns(self, actors: Sequence[Actor]) -> None:
         while not all(actor.has_ended for actor in actors):
             ready = [actor for actor in actors if not actor.has_ended and not actor.is_away]
             if not ready:
@@ -134,8 +145,6 @@ class Stage:
             self.turns.append(actor.process.name)
             actor.give_turn()
             self._await(actor, actors)
-        for actor in actors:
-            actor.join()
 
     def _await(self, actor: Actor, actors: Sequence[Actor]) -> None:
         """Return when it is back or kept waiting, and so is everybody whom it kept waiting before."""
@@ -147,8 +156,7 @@ class Stage:
         """Return when it is back, and then True, or when Postgres says that it waits for another one's lock."""
         others = [backend for other in actors if other is not actor for backend in other.process.backends]
         while not actor.is_back():
-            mine = actor.process.backends[-1:] or [0]
-            if self._rig.value("SELECT pg_blocking_pids(%s) && %s::int[]", mine[0], others):
+            if not self._rig.locks.hasty and self._rig.value(BLOCKED, (actor.process.backends or [0])[-1], others):
                 return False
         return True
 

@@ -72,6 +72,10 @@ class StandIns:
         """Let the provider forget every idempotency key, as it may after a day."""
         self._told(self._http.delete(f"{self.urls['stripe']}/_sandbox/idempotency_keys"))
 
+    def age_keys(self, seconds: float) -> None:
+        """Let so much time pass for the provider's idempotency keys."""
+        self._told(self._http.post(f"{self.urls['stripe']}/_sandbox/idempotency_keys/age/{seconds}"))
+
     def expire(self, reference: str) -> bool:
         """Let an authorization lapse; False when there is none any more."""
         return self._http.post(f"{self.urls['stripe']}/_sandbox/expire/{reference}").is_success
