@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 
+import msgspec
+
 from tests.faults import invariants
 from tests.faults.harness.rig import Rig
 
 
 def nothing_moves(rig: Rig) -> Iterator[str]:
-    """7. No message is needed: whatever was lost, what was begun has come to its end, or was parked and a person told."""
+    """7. No message is needed: whatever was lost, what was begun has ended, or was parked and a person told."""
     parked = {cause.rpartition(":")[2] for (cause,) in rig.sql("SELECT cause FROM alerts WHERE resolved_at IS NULL")}
     for noun, name, state in invariants.moving(rig):  # type: ignore[arg-type]  # it asks for rows, as a shop does
         if name not in parked:
@@ -24,17 +26,21 @@ def nothing_broke(rig: Rig) -> Iterator[str]:
 
 
 def answers_are_given_again(rig: Rig) -> Iterator[str]:
-    """4. The same client key gets the same answer again, byte for byte, and asks for nothing new."""
+    """4. The same client key is one intent, and gets the stored answer again, byte for byte."""
     for request in rig.asked.values():
-        count = "SELECT count(*) FROM intents WHERE idempotency_key = %s"
-        if (number := rig.value(count, request.key)) != 1:
-            yield f"4: {request.method} {request.path} is {number} intents"
-        first, second = rig.ask_again(request), rig.ask_again(request)
-        stored = rig.query("SELECT answer_status, answer_body FROM intents WHERE idempotency_key = %s", [request.key])
-        if (first.status_code, first.content) != (second.status_code, second.content):
-            yield f"4: {request.method} {request.path} was answered in two ways"
-        if first.status_code not in {row["answer_status"] for row in stored}:
-            yield f"4: {request.method} {request.path} is answered {first.status_code}, and {stored} is stored"
+        name = f"4: {request.method} {request.path}"
+        found = rig.sql("SELECT answer_status, answer_body FROM intents WHERE idempotency_key = %s", request.key)
+        again = rig.ask_again(request)
+        if len(found) != 1:
+            yield f"{name} is {len(found)} intents"
+        elif again.status_code != found[0][0] or not _is(again.text, found[0][1]):
+            yield f"{name} is answered {again.status_code} {again.text}, and {found[0]} is stored"
+
+
+def _is(answer: str, stored: str) -> bool:
+    """Whether an answer is the stored one; that to a registration carries the shopper's token besides."""
+    body, token = msgspec.json.decode(answer), "modification_token"
+    return answer == stored or (token in body and answer.startswith(stored.removesuffix("}")))
 
 
 def the_rules_hold(rig: Rig) -> Iterator[str]:

@@ -106,18 +106,24 @@ class _Connection(psycopg.Connection[Any]):
             raise
 
 
-def watch_database(database: Database, locks: Locks) -> None:
-    """Let every connection of this pool know its boundaries."""
+@contextmanager
+def watched_database(database: Database, locks: Locks) -> Iterator[None]:
+    """Let every connection of this pool know its boundaries; all are closed in the end, also those it has lost."""
+    made: list[_Connection] = []
 
     def connect(_: Any, __: Any, args: Any, parameters: dict[str, Any]) -> _Connection:
-        connection: _Connection = _Connection.connect(
-            *args, **parameters | {"options": parameters["options"] + OPTIONS}
-        )
+        parameters["options"] += OPTIONS
+        connection: _Connection = _Connection.connect(*args, **parameters)
         connection.locks = locks
+        made.append(connection)
         return connection
 
     event.listen(database.engine, "do_connect", connect)
     event.listen(database.engine, "checkout", _hand_out)
+    yield
+    database.close()
+    for connection in made:
+        connection.close()
 
 
 def _hand_out(connection: _Connection, *_: Any) -> None:

@@ -29,7 +29,7 @@ class House:
         self._stack.start()
         self._stand_ins.start()
         self._environment = self._stack.environment() | {
-            "COUNTERMAND_STRIPE_API_BASE": self._stand_ins.urls["stripe"],
+            "COUNTERMAND_STRIPE_API_BASE": self._stand_ins.stripe_url,
             "COUNTERMAND_SMTP_PORT": str(self._stand_ins.smtp_port),
         }
         self._celery = self._import_workers()

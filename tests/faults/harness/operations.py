@@ -87,13 +87,3 @@ OPERATIONS: Mapping[str, Operation] = {
     "email": Operation(canceled, message_of(Task.SEND_EMAIL)),
     "sweep": Operation(forgotten, lambda rig, sale: Message(Task.SWEEP_OUTBOX, "")),
 }
-
-
-def begin(rig: Rig, sale: Sale, name: str) -> Start:
-    """Get an order ready for an operation; returns what begins it."""
-    operation = OPERATIONS[name]
-    operation.ready(rig, sale)
-    start = operation.begin(rig, sale)
-    if start is None:
-        raise LookupError(f"{name} does not begin on an order that was got ready for it")
-    return start

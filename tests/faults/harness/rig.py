@@ -1,5 +1,6 @@
 """The rig: one order and all that happens to it, with the test in the place of the broker, the clock and the kill."""
 
+import contextlib
 import random
 import uuid
 from contextlib import ExitStack
@@ -37,8 +38,17 @@ DASHBOARD = "dashboard:"
 #: So often may time pass until nothing is due: far more than any story needs, far less than for ever.
 ROUNDS = 400
 
-#: What a sold SKU's stock is told to be, before two units are sold.
-STOCK = 10
+SKU = "TEE"
+
+#: What the shop once told of its stock, before anything was sold, as `register.stock` writes it.
+STOCKED = """
+    WITH told AS (
+        INSERT INTO intents
+            (id, operation, subject, actor, fingerprint, payload, state, answer_status, answer_body, ended_at)
+        VALUES ('int_stock', 'set_stock', %(sku)s, 'service:shop', '', '{"quantity": 10}', 'done', 200, '{}', now())
+    )
+    INSERT INTO stock (sku, quantity) VALUES (%(sku)s, 10)
+"""
 
 
 @dataclass(frozen=True)
@@ -54,11 +64,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Sale:
-    """An order of two units of a SKU, and the money that is held for it."""
+    """An order of two units, and the money that is held for it."""
 
     order_id: str
     reference: str
-    sku: str
     customer: str
     #: What the shop tells of it.
     body: dict[str, Any] = field(hash=False)
@@ -68,10 +77,6 @@ class Sale:
 Start = Request | Message
 
 
-class Restless(AssertionError):
-    """However much time passed, something was always due."""
-
-
 class Rig:
     """The mesh in this process: its gateway, its tasks, its rows, and the outside world."""
 
@@ -79,6 +84,8 @@ class Rig:
         self.settings = settings
         self.stand_ins = stand_ins
         self.celery = celery
+        #: What beat wakes.
+        self.beat: dict[str, Any] = celery.conf.beat_schedule
         self.transport = Transport()
         self.boundaries = Boundaries()
         self.locks = edges.Locks()
@@ -90,6 +97,8 @@ class Rig:
         self.unanswered: list[Request] = []
         self.log: list[Any] = []
         self.deadlocks = 0
+        #: The last effect, request and mail of the scenarios before.
+        self._seen = [0, 0, 0]
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -99,8 +108,7 @@ class Rig:
         self.mesh = Mesh(self.settings)
         self._gateway_database = Database(self.settings.database_url, pool_size=4)
         for database in (self.mesh.database, self._gateway_database):
-            edges.watch_database(database, self.locks)
-            self._open.callback(database.close)
+            self._open.enter_context(edges.watched_database(database, self.locks))
         self.monitor = self._open.enter_context(
             psycopg.connect(
                 self.settings.database_url, autocommit=True, row_factory=dict_row, options="-c timezone=UTC"
@@ -134,6 +142,7 @@ class Rig:
         with self.monitor.transaction():
             self.monitor.execute("SET LOCAL session_replication_role = replica")  # no trigger fires
             self.monitor.execute(self._forget_rows)
+            self.monitor.execute(STOCKED, {"sku": SKU})
         self.transport.lose_everything()
         self.transport.rung.clear()
         self.locks.hasty = False
@@ -142,9 +151,10 @@ class Rig:
         self.asked, self.unanswered = {}, []
         self.log.clear()
         self.deadlocks = 0
-        self._effects_before = self._last(self.stand_ins.ledger("stripe", self._effects_before))
-        self._requests_before = self._last(self.stand_ins.requests(self._requests_before))
-        self._mails_before = self._last(self.stand_ins.ledger("mailbox", self._mails_before))
+        seen = self.stand_ins.effects, self.stand_ins.requests, self.stand_ins.deliveries
+        self._seen = [
+            max(before, *(row["seq"] for row in look(before)), 0) for look, before in zip(seen, self._seen, strict=True)
+        ]
         random.seed(0)  # of the pauses' jitter
 
     def behave(self) -> None:
@@ -167,10 +177,8 @@ class Rig:
         return {"x-modification-token": token}
 
     def offer(self, amount: int = 3800) -> Sale:
-        """Put ten units of a SKU into stock and hold money for two of them; nothing is registered yet."""
-        order_id, sku = f"ord_{uuid.uuid4().hex}", f"SKU-{uuid.uuid4().hex}"
-        self.ask(Request("PUT", f"/stock/{sku}", self.bearer("service"), {"quantity": STOCK}))
-        self.deliver_all()
+        """Hold money for two of the ten units; nothing is registered yet."""
+        order_id = f"ord_{uuid.uuid4().hex}"
         wish: Any = {
             "amount": amount,
             "currency": "usd",
@@ -185,11 +193,11 @@ class Rig:
             "currency": "USD",
             "email": "ann@example.com",
             "customer_id": "cus_1",
-            "lines": [{"sku": sku, "quantity": 2, "unit_price": 1500, "tax_rate": "0.10"}],
+            "lines": [{"sku": SKU, "quantity": 2, "unit_price": 1500, "tax_rate": "0.10"}],
             "shipping": 500,
             "payment": {"provider": "stripe", "reference": reference},
         }
-        return Sale(order_id, reference, sku, "cus_1", body)
+        return Sale(order_id, reference, "cus_1", body)
 
     def ask(self, request: Request) -> Result | None:
         """Send a request, and wait for nothing but its acceptance; None when the gateway died over it."""
@@ -218,6 +226,12 @@ class Rig:
         else:
             self.transport.messages.insert(0, start)
 
+    def at_dashboard(self, sale: Sale, what: str, parameters: dict[str, Any]) -> None:
+        """Let somebody `capture` or `cancel` at the provider's dashboard, which refuses it when it is too late."""
+        act = getattr(self.provider.payment_intents, what)
+        with contextlib.suppress(stripe.InvalidRequestError):
+            act(sale.reference, parameters, {"idempotency_key": f"{DASHBOARD}{uuid.uuid4().hex}"})
+
     # What the broker and beat do
 
     def deliver_all(self) -> None:
@@ -238,7 +252,7 @@ class Rig:
 
     def wake(self) -> None:
         """Do everything that beat does at its times."""
-        for entry in self.celery.conf.beat_schedule.values():
+        for entry in self.beat.values():
             process = Process(f"beat's {entry['task']}", self.boundaries)
             self._survives(process, entry["task"], tuple(entry.get("args", ())))
 
@@ -280,7 +294,7 @@ class Rig:
         return None if seconds is None else max(0.0, seconds.total_seconds())
 
     def settle(self) -> None:
-        """Repeat unanswered requests, deliver, sweep and let time pass until nothing is due any more."""
+        """Repeat unanswered requests, deliver, sweep, let time pass: until nothing is due, or for very long."""
         for _ in range(ROUNDS):
             asked, self.unanswered = self.unanswered, []
             for request in asked:
@@ -292,8 +306,6 @@ class Rig:
                 if due is None:
                     return
                 self.pass_time(due + 0.001)
-        outbox = self.query("SELECT subject, task, sweeps, breakages FROM outbox")
-        raise Restless(f"still due: {outbox}")
 
     # What a person sees
 
@@ -320,18 +332,14 @@ class Rig:
 
     def look(self) -> invariants.World:
         """Everything there is to compare: rows, the provider's ledger and requests, the mailbox's ledger."""
-        asked = self.stand_ins.requests(self._requests_before)
+        effects, requests, deliveries = self._seen
+        asked = self.stand_ins.requests(requests)
         return invariants.world(
             invariants.rows(self.monitor),
-            ledger=self.stand_ins.ledger("stripe", self._effects_before),
+            ledger=self.stand_ins.effects(effects),
             requests=[each for each in asked if not (each["idempotency_key"] or "").startswith(DASHBOARD)],
-            deliveries=self.stand_ins.ledger("mailbox", self._mails_before),
+            deliveries=self.stand_ins.deliveries(deliveries),
         )
-
-    _effects_before = _requests_before = _mails_before = 0
-
-    def _last(self, rows: list[Any]) -> int:
-        return int(rows[-1]["seq"]) if rows else 0
 
     @cached_property
     def _tables(self) -> dict[str, list[str]]:

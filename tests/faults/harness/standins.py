@@ -5,21 +5,23 @@ conversation over loopback costs a millisecond, and it can refuse and hang up as
 """
 
 import asyncio
+import contextlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import httpx
-
-from sandbox.faults import Faults
+from sandbox.faults import Fault, Faults
 from sandbox.http import Server
 from sandbox.mailbox import smtp
-from sandbox.mailbox.pages import Pages
 from sandbox.mailbox.store import Store as Mailbox
-from sandbox.stripe import api
+from sandbox.stripe import api, holding
+from sandbox.stripe.call import Call
+from sandbox.stripe.refusals import Refusal
 from sandbox.stripe.store import Store as Stripe
 
 Row = dict[str, Any]
+Answer = TypeVar("Answer")
 
 
 class StandIns:
@@ -31,7 +33,6 @@ class StandIns:
         self._ready = threading.Event()
         self._end = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="stand-ins", daemon=True)
-        self._http = httpx.Client(timeout=30)
 
     def start(self) -> None:
         """Return when they can be reached."""
@@ -41,69 +42,75 @@ class StandIns:
 
     def stop(self) -> None:
         """End them and their thread."""
-        self._http.close()
         self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join()
         self._loop.close()
 
     # What they have seen
 
-    def ledger(self, stand_in: str, since: int = 0) -> list[Row]:
-        """The effects after a place in a stand-in's ledger."""
-        return self._get(stand_in, "ledger", since)
+    def effects(self, since: int = 0) -> list[Row]:
+        """The effects after a place in the provider's ledger."""
+        return self._ask(lambda: self._stripe.ledger(None, since))
 
     def requests(self, since: int = 0) -> list[Row]:
         """The requests to the provider after one of them."""
-        return self._get("stripe", "requests", since)
+        return self._ask(lambda: self._stripe.requests(None, since))
+
+    def deliveries(self, since: int = 0) -> list[Row]:
+        """The mails after a place in the mailbox's ledger."""
+        return self._ask(lambda: self._mailbox.ledger(since))
 
     # How they misbehave
 
-    def misbehave(self, stand_in: str, operation: str, fault: str, times: int = 1, seconds: float = 0.0) -> None:
-        """Arm a fault; a request that is to hang does so for this long and is then dropped."""
-        order = {"operation": operation, "fault": fault, "times": times, "seconds": seconds}
-        self._told(self._http.post(f"{self.urls[stand_in]}/_sandbox/faults", json=order))
+    def misbehave(self, stand_in: str, operation: str, fault: str, times: int = 1) -> None:
+        """Arm a fault of `stripe` or of the `mailbox`; a request that is to hang is dropped at once."""
+        self._ask(lambda: self._faults[stand_in].arm(Fault(operation, fault, times, seconds=0.0)))
 
     def behave(self) -> None:
         """Disarm every fault."""
-        for url in self.urls.values():
-            self._told(self._http.delete(f"{url}/_sandbox/faults"))
-
-    def forget_keys(self) -> None:
-        """Let the provider forget every idempotency key, as it may after a day."""
-        self._told(self._http.delete(f"{self.urls['stripe']}/_sandbox/idempotency_keys"))
+        for faults in self._faults.values():
+            self._ask(faults.clear)
 
     def age_keys(self, seconds: float) -> None:
         """Let so much time pass for the provider's idempotency keys."""
-        self._told(self._http.post(f"{self.urls['stripe']}/_sandbox/idempotency_keys/age/{seconds}"))
+        self._ask(lambda: self._stripe.age_keys(seconds))
 
-    def expire(self, reference: str) -> bool:
-        """Let an authorization lapse; False when there is none any more."""
-        return self._http.post(f"{self.urls['stripe']}/_sandbox/expire/{reference}").is_success
+    def forget_keys(self) -> None:
+        """Let the provider forget every idempotency key, as it may after a day."""
+        self._ask(self._stripe.forget_keys)
 
-    def _get(self, stand_in: str, path: str, since: int) -> list[Row]:
-        found: list[Row] = self._http.get(f"{self.urls[stand_in]}/_sandbox/{path}", params={"since": since}).json()
-        return found
+    def expire(self, reference: str) -> None:
+        """Let an authorization lapse, if there is one."""
 
-    def _told(self, answer: httpx.Response) -> None:
-        if not answer.is_success:
-            raise ValueError(answer.text)
+        def lapse() -> None:
+            with contextlib.suppress(Refusal), self._stripe.transaction():
+                holding.expire(Call(self._stripe, reference))
+
+        self._ask(lapse)
 
     # Their thread
+
+    def _ask(self, question: Callable[[], Answer]) -> Answer:
+        """Ask in their thread, between two requests."""
+
+        async def answer() -> Answer:
+            return question()
+
+        return asyncio.run_coroutine_threadsafe(answer(), self._loop).result(30)
 
     def _run(self) -> None:
         self._loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
-        stripe_faults, mailbox_faults = Faults(api.FAULTS), Faults(smtp.FAULTS)
-        stripe, mailbox = Stripe(self._root / "stripe"), Mailbox(self._root / "mailbox")
-        sink = smtp.Sink(mailbox.keep, mailbox_faults)
-        servers = [Server(api.Api(stripe, stripe_faults, None).handle), Server(Pages(mailbox, mailbox_faults).handle)]
+        self._faults = {"stripe": Faults(api.FAULTS), "mailbox": Faults(smtp.FAULTS)}
+        self._stripe, self._mailbox = Stripe(self._root / "stripe"), Mailbox(self._root / "mailbox")
+        server = Server(api.Api(self._stripe, self._faults["stripe"], None).handle)
+        sink = smtp.Sink(self._mailbox.keep, self._faults["mailbox"])
+        self.stripe_url = f"http://127.0.0.1:{await server.start(0)}"
         self.smtp_port = await sink.start(0)
-        ports = [await server.start(0) for server in servers]
-        self.urls = {name: f"http://127.0.0.1:{port}" for name, port in zip(("stripe", "mailbox"), ports, strict=True)}
         self._ready.set()
         await self._end.wait()
-        for server in (sink, *servers):
-            await server.stop()
-        for store in (stripe, mailbox):
-            store.close()
+        await sink.stop()
+        await server.stop()
+        self._stripe.close()
+        self._mailbox.close()

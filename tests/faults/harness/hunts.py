@@ -1,0 +1,114 @@
+"""Three hunts: an operation killed at every boundary, two at once in every interleaving, a provider that misbehaves.
+
+Each tells its violations one by one, with how they came about.
+"""
+
+from collections.abc import Iterator
+
+from shared.domain.intents import TASK_OF, Operation
+from shared.store.outbox import Message
+from tests.faults.harness.boundaries import Boundary, Crash, Cut, Killed, Kind, Side
+from tests.faults.harness.checks import violations
+from tests.faults.harness.faults import FAULTS
+from tests.faults.harness.operations import OPERATIONS
+from tests.faults.harness.rig import Rig, Sale, Start
+from tests.faults.harness.scheduler import Script, interleavings, together
+
+
+def killed(rig: Rig, name: str) -> Iterator[str]:
+    """One dry run counts the boundaries of an operation; then its process ends at each of them, before and after."""
+    boundaries = carry_out(rig, name)
+    yield from violations(rig)
+    for crash, redelivers in crashes(boundaries):
+        where = f"{crash.end.__name__} {crash.side} {boundaries[crash.number - 1]}"
+        carry_out(rig, name, crash, redelivers=redelivers)
+        if rig.boundaries.crash is not None:
+            yield f"{where}: nobody came there again"
+        yield from (f"{where}: {violation}" for violation in violations(rig))
+
+
+def crashes(boundaries: list[Boundary]) -> Iterator[tuple[Crash, bool]]:
+    """Every way in which one process can end there, and whether its message is delivered again or lost."""
+    for boundary in boundaries:
+        for side in Side:
+            yield Crash(boundary.number, side, Killed), True
+            yield Crash(boundary.number, side, Killed), False
+            if boundary.kind is Kind.COMMIT:
+                yield Crash(boundary.number, side, Cut), True
+
+
+def carry_out(rig: Rig, name: str, crash: Crash | None = None, *, redelivers: bool = True) -> list[Boundary]:
+    """Carry out one operation on a fresh order, until nothing is due any more; returns the boundaries it crossed."""
+    rig.reset()
+    start = begin(rig, rig.offer(), name)
+    rig.boundaries.forget()
+    rig.boundaries.crash, rig.redelivers = crash, redelivers
+    rig.start(start)
+    rig.settle()
+    return rig.boundaries.crossed
+
+
+def raced(rig: Rig, names: tuple[str, str], *, hasty: bool = False) -> Iterator[str]:
+    """Two operations on one order at once, in every order of their steps; with `hasty` nobody waits for a lock."""
+
+    def play(script: Script) -> list[str]:
+        rig.reset()
+        begun = both(rig, rig.offer(), names)
+        rig.locks.hasty = hasty
+        turns = together(
+            rig,
+            script,
+            {
+                f"{message.task} {place}": lambda process, message=message: rig.run(message, process)
+                for place, message in enumerate(begun)
+            },
+        )
+        rig.locks.hasty = False
+        rig.settle()
+        return [f"{' '.join(turns)}: {violation}" for violation in violations(rig)]
+
+    for found in interleavings(play, alike=names[0] == names[1]):
+        yield from found
+
+
+def both(rig: Rig, sale: Sale, names: tuple[str, str]) -> list[Message]:
+    """Get one order ready for both, and return the messages that begin them; a request is taken in before."""
+    for name in names:
+        OPERATIONS[name].ready(rig, sale)
+    starts = [OPERATIONS[name].begin(rig, sale) for name in names]
+    return [arrived(rig, start) for start in starts if start]
+
+
+def arrived(rig: Rig, start: Start) -> Message:
+    """The message that a request leads to, or has led to before; or the message itself."""
+    if isinstance(start, Message):
+        return start
+    rig.ask(start)
+    ((intent_id, operation),) = rig.sql("SELECT id, operation FROM intents WHERE idempotency_key = %s", start.key)
+    message = Message(TASK_OF[Operation(operation)], intent_id)
+    rig.transport.take_all(*message)
+    return message
+
+
+def misbehaved(rig: Rig, name: str, fault: str) -> Iterator[str]:
+    """The provider misbehaves once at the operation's call; then also at the next call and when it is read back."""
+    called = str(OPERATIONS[name].calls)
+    for more in ((), (called, "retrieve")):
+        rig.reset()
+        start = begin(rig, rig.offer(), name)
+        for operation in (called, *more):
+            if not (fault == "declined" and operation == "retrieve"):  # nobody declines to be read
+                FAULTS[fault](rig, operation)
+        rig.start(start)
+        rig.settle()
+        yield from (f"{fault} of {(called, *more)}: {violation}" for violation in violations(rig))
+
+
+def begin(rig: Rig, sale: Sale, name: str) -> Start:
+    """Get an order ready for an operation; returns what begins it."""
+    operation = OPERATIONS[name]
+    operation.ready(rig, sale)
+    start = operation.begin(rig, sale)
+    if start is None:
+        raise LookupError(f"{name} does not begin on an order that was got ready for it")
+    return start

@@ -1,0 +1,168 @@
+"""Any story of one order: whatever clients, broker, clock, provider and fate do, in the end the invariants hold."""
+
+import random
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+
+from tests.faults.harness.boundaries import Crash, Cut, Killed, Side
+from tests.faults.harness.checks import violations
+from tests.faults.harness.faults import FAULTS
+from tests.faults.harness.operations import cancel_by_customer, cancel_by_shopper, registration
+from tests.faults.harness.rig import Request, Rig
+from tests.faults.harness.scheduler import Script, together
+
+#: Steps that a run must take at least.
+STEPS = 2000
+
+#: Seconds: less than the patience with a message, more than it, longer than a lease, and the grace period.
+WAITS = (1.0, 31.0, 121.0, 3600.0)
+
+#: What somebody may do at the provider's dashboard, with its parameters.
+DASHBOARDS = {"capture": {}, "capture a part": {"amount_to_capture": 1000}, "cancel": {}}
+
+THOROUGH = settings(
+    max_examples=60,
+    stateful_step_count=50,
+    deadline=None,
+    database=None,
+    derandomize=False,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+)
+
+places = st.integers(0, 9)
+
+
+class Story(RuleBasedStateMachine):
+    """One order, from its offer to the day when nothing is due any more."""
+
+    rig: ClassVar[Rig]
+    steps: ClassVar[int] = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rig.reset()
+        self.sale = self.rig.offer()
+        self.done_at_dashboard = 0
+
+    # Clients
+
+    @rule()
+    def register(self) -> None:
+        self._ask(registration(self.rig, self.sale))
+
+    @rule()
+    def cancel_as_shopper(self) -> None:
+        self._ask(cancel_by_shopper(self.rig, self.sale))
+
+    @rule()
+    def cancel_as_customer(self) -> None:
+        self._ask(cancel_by_customer(self.rig, self.sale))
+
+    @precondition(lambda self: self.rig.asked)
+    @rule(place=places)
+    def repeat_a_request(self, place: int) -> None:
+        asked = list(self.rig.asked.values())
+        self._ask(asked[place % len(asked)])
+
+    # The broker
+
+    @precondition(lambda self: self.rig.transport.messages)
+    @rule(place=places, redelivers=st.booleans())
+    def deliver(self, place: int, redelivers: bool) -> None:
+        self.rig.redelivers = redelivers
+        self.rig.deliver(self._place(place))
+
+    @precondition(lambda self: self.rig.transport.messages)
+    @rule(place=places)
+    def double(self, place: int) -> None:
+        self.rig.transport.messages.append(self.rig.transport.messages[self._place(place)])
+
+    @precondition(lambda self: self.rig.transport.messages)
+    @rule(place=places)
+    def lose(self, place: int) -> None:
+        self.rig.transport.take(self._place(place))
+
+    @precondition(lambda self: len(self.rig.transport.messages) > 1)
+    @rule(choices=st.lists(st.integers(0, 1), max_size=12))
+    def deliver_two_at_once(self, choices: list[int]) -> None:
+        taken = [self.rig.transport.take(), self.rig.transport.take()]
+        works = {
+            f"{message.task} {place}": lambda process, message=message: self.rig.run(message, process)
+            for place, message in enumerate(taken)
+        }
+        together(self.rig, Script(tuple(choices), lenient=True), works)
+
+    @rule()
+    def lose_the_broker_or_find_it_again(self) -> None:
+        self.rig.transport.away = not self.rig.transport.away
+
+    # The clock
+
+    @rule()
+    def wake(self) -> None:
+        self.rig.wake()
+
+    @rule(seconds=st.sampled_from(WAITS))
+    def wait(self, seconds: float) -> None:
+        self.rig.pass_time(seconds)
+
+    # The outside world
+
+    @rule(operation=st.sampled_from(("cancel", "capture", "retrieve")), fault=st.sampled_from(sorted(FAULTS)))
+    def misbehave(self, operation: str, fault: str) -> None:
+        if (operation, fault) != ("retrieve", "declined"):
+            FAULTS[fault](self.rig, operation)
+
+    @rule(operation=st.sampled_from(("rcpt", "data")), fault=st.sampled_from(("451", "drop_before", "drop_after")))
+    def lose_mail(self, operation: str, fault: str) -> None:
+        self.rig.stand_ins.misbehave("mailbox", operation, fault)
+
+    @rule(what=st.sampled_from(sorted(DASHBOARDS)))
+    def use_the_dashboard(self, what: str) -> None:
+        self.done_at_dashboard += 1
+        self.rig.at_dashboard(self.sale, what.split()[0], DASHBOARDS[what])
+
+    @rule()
+    def let_the_hold_lapse(self) -> None:
+        self.rig.stand_ins.expire(self.sale.reference)
+
+    # Fate
+
+    @rule(ahead=st.integers(1, 6), side=st.sampled_from(Side), end=st.sampled_from((Killed, Cut)))
+    def prepare_an_end(self, ahead: int, side: Side, end: type[BaseException]) -> None:
+        self.rig.boundaries.crash = Crash(len(self.rig.boundaries.crossed) + ahead, side, end)
+
+    def teardown(self) -> None:
+        self.rig.boundaries.crash = None
+        self.rig.behave()
+        self.rig.settle()
+        found = violations(self.rig)
+        assert not found, "\n".join(found)
+
+    def _ask(self, request: Request) -> None:
+        self.rig.ask(request)
+
+    def _place(self, place: int) -> int:
+        return place % len(self.rig.transport.messages)
+
+    def check_invariants(self, *args: Any, **kwargs: Any) -> None:
+        """Hypothesis calls it after each step."""
+        type(self).steps += 1
+        super().check_invariants(*args, **kwargs)
+
+
+@pytest.mark.timeout(900)  # to find the shortest story that fails takes a while
+def test_any_story_of_an_order_ends_well(rig: Rig, pytestconfig: pytest.Config) -> None:
+    number = int(pytestconfig.getoption("--hypothesis-seed") or random.SystemRandom().getrandbits(32))
+    Story.rig, Story.steps = rig, 0
+    try:
+        run_state_machine_as_test(seed(number)(Story), settings=THOROUGH)
+    except BaseException as failure:
+        failure.add_note(f"run it again with --hypothesis-seed={number}")
+        raise
+    assert Story.steps >= STEPS
