@@ -50,7 +50,7 @@ class Boundary:
 
 @dataclass(frozen=True)
 class Crash:
-    """What befalls whoever stands at this side of the boundary with this number."""
+    """What befalls whoever is the first to stand at this side of a boundary with this number, or a later one."""
 
     number: int
     side: Side
@@ -88,7 +88,9 @@ class Boundaries:
     def due(self, boundary: Boundary, side: Side) -> type[BaseException] | None:
         """What befalls its process here and now; each crash befalls one process once."""
         crash = self.crash
-        if crash is None or (crash.number, crash.side) != (boundary.number, side):
+        if crash is None or boundary.number < crash.number or side is not crash.side:
+            return None
+        if crash.end is Cut and boundary.kind is not Kind.COMMIT:
             return None
         self.crash = None
         return crash.end

@@ -17,10 +17,11 @@ def nothing_moves(rig: Rig) -> Iterator[str]:
 
 
 def nothing_broke(rig: Rig) -> Iterator[str]:
-    """A task met an exception that nobody foresaw, such as a wall in SQL: the rules in Python let it come there."""
+    """Nobody met an exception that was not foreseen, such as a wall in SQL: the rules in Python let it come there."""
     for entry in rig.log:
-        if entry["event"] == "task_broke":
-            yield f"broke: {entry.get('task')} at {entry.get('constraint')} ({entry.get('error')})"
+        if entry["event"] in ("task_broke", "request_broke"):
+            who = entry.get("task") or entry.get("path")
+            yield f"broke: {who} at {entry.get('constraint')} ({entry.get('error')})"
     if rig.deadlocks:
         yield f"broke: {rig.deadlocks} deadlocks"
 

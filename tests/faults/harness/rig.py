@@ -227,9 +227,9 @@ class Rig:
             self.transport.messages.insert(0, start)
 
     def at_dashboard(self, sale: Sale, what: str, parameters: dict[str, Any]) -> None:
-        """Let somebody `capture` or `cancel` at the provider's dashboard, which refuses it when it is too late."""
+        """Let somebody `capture` or `cancel` at the provider's dashboard, which may refuse."""
         act = getattr(self.provider.payment_intents, what)
-        with contextlib.suppress(stripe.InvalidRequestError):
+        with contextlib.suppress(stripe.StripeError):
             act(sale.reference, parameters, {"idempotency_key": f"{DASHBOARD}{uuid.uuid4().hex}"})
 
     # What the broker and beat do

@@ -4,9 +4,9 @@ import random
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from tests.faults.harness.boundaries import Crash, Cut, Killed, Side
 from tests.faults.harness.checks import violations
@@ -25,12 +25,14 @@ WAITS = (1.0, 31.0, 121.0, 3600.0)
 DASHBOARDS = {"capture": {}, "capture a part": {"amount_to_capture": 1000}, "cancel": {}}
 
 THOROUGH = settings(
-    max_examples=60,
-    stateful_step_count=50,
+    max_examples=150,
+    stateful_step_count=30,
     deadline=None,
     database=None,
     derandomize=False,
     print_blob=True,
+    report_multiple_bugs=False,  # each is shortened for minutes
+    phases=(Phase.generate, Phase.shrink),
     suppress_health_check=list(HealthCheck),
 )
 
@@ -48,6 +50,14 @@ class Story(RuleBasedStateMachine):
         self.rig.reset()
         self.sale = self.rig.offer()
         self.done_at_dashboard = 0
+
+    @initialize(told=st.booleans(), delivered=st.booleans())
+    def begin(self, told: bool, delivered: bool) -> None:
+        """Most stories are about an order that the mesh knows."""
+        if told:
+            self.register()
+        if delivered:
+            self.rig.deliver_all()
 
     # Clients
 
