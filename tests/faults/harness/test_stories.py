@@ -12,7 +12,7 @@ from tests.faults.harness.boundaries import Crash, Cut, Killed, Side
 from tests.faults.harness.checks import violations
 from tests.faults.harness.faults import FAULTS
 from tests.faults.harness.operations import cancel_by_customer, cancel_by_shopper, registration
-from tests.faults.harness.rig import Request, Rig
+from tests.faults.harness.rig import Rig
 from tests.faults.harness.scheduler import Script, together
 
 #: Steps that a run must take at least.
@@ -38,6 +38,10 @@ THOROUGH = settings(
 
 places = st.integers(0, 9)
 
+#: How soon somebody dies or is cut off, counted in boundaries, if anybody does.
+fates = st.none() | st.tuples(st.integers(1, 5), st.sampled_from(Side), st.sampled_from((Killed, Cut)))
+Fate = tuple[int, Side, type[BaseException]] | None
+
 
 class Story(RuleBasedStateMachine):
     """One order, from its offer to the day when nothing is due any more."""
@@ -51,39 +55,44 @@ class Story(RuleBasedStateMachine):
         self.sale = self.rig.offer()
         self.done_at_dashboard = 0
 
-    @initialize(told=st.booleans(), delivered=st.booleans())
-    def begin(self, told: bool, delivered: bool) -> None:
+    @initialize(told=st.booleans(), delivered=st.booleans(), fate=fates)
+    def begin(self, told: bool, delivered: bool, fate: Fate) -> None:
         """Most stories are about an order that the mesh knows."""
         if told:
-            self.register()
+            self.rig.ask(registration(self.rig, self.sale))
+        self._prepare(fate)
         if delivered:
             self.rig.deliver_all()
 
     # Clients
 
-    @rule()
-    def register(self) -> None:
-        self._ask(registration(self.rig, self.sale))
+    @rule(fate=fates)
+    def register(self, fate: Fate) -> None:
+        self._prepare(fate)
+        self.rig.ask(registration(self.rig, self.sale))
 
-    @rule()
-    def cancel_as_shopper(self) -> None:
-        self._ask(cancel_by_shopper(self.rig, self.sale))
+    @rule(fate=fates)
+    def cancel_as_shopper(self, fate: Fate) -> None:
+        self._prepare(fate)
+        self.rig.ask(cancel_by_shopper(self.rig, self.sale))
 
-    @rule()
-    def cancel_as_customer(self) -> None:
-        self._ask(cancel_by_customer(self.rig, self.sale))
+    @rule(fate=fates)
+    def cancel_as_customer(self, fate: Fate) -> None:
+        self._prepare(fate)
+        self.rig.ask(cancel_by_customer(self.rig, self.sale))
 
     @precondition(lambda self: self.rig.asked)
     @rule(place=places)
     def repeat_a_request(self, place: int) -> None:
         asked = list(self.rig.asked.values())
-        self._ask(asked[place % len(asked)])
+        self.rig.ask(asked[place % len(asked)])
 
     # The broker
 
     @precondition(lambda self: self.rig.transport.messages)
-    @rule(place=places, redelivers=st.booleans())
-    def deliver(self, place: int, redelivers: bool) -> None:
+    @rule(place=places, redelivers=st.booleans(), fate=fates)
+    def deliver(self, place: int, redelivers: bool, fate: Fate) -> None:
+        self._prepare(fate)
         self.rig.redelivers = redelivers
         self.rig.deliver(self._place(place))
 
@@ -98,8 +107,9 @@ class Story(RuleBasedStateMachine):
         self.rig.transport.take(self._place(place))
 
     @precondition(lambda self: len(self.rig.transport.messages) > 1)
-    @rule(choices=st.lists(st.integers(0, 1), max_size=12))
-    def deliver_two_at_once(self, choices: list[int]) -> None:
+    @rule(choices=st.lists(st.integers(0, 1), max_size=12), fate=fates)
+    def deliver_two_at_once(self, choices: list[int], fate: Fate) -> None:
+        self._prepare(fate)
         taken = [self.rig.transport.take(), self.rig.transport.take()]
         works = {
             f"{message.task} {place}": lambda process, message=message: self.rig.run(message, process)
@@ -113,8 +123,9 @@ class Story(RuleBasedStateMachine):
 
     # The clock
 
-    @rule()
-    def wake(self) -> None:
+    @rule(fate=fates)
+    def wake(self, fate: Fate) -> None:
+        self._prepare(fate)
         self.rig.wake()
 
     @rule(seconds=st.sampled_from(WAITS))
@@ -141,12 +152,6 @@ class Story(RuleBasedStateMachine):
     def let_the_hold_lapse(self) -> None:
         self.rig.stand_ins.expire(self.sale.reference)
 
-    # Fate
-
-    @rule(ahead=st.integers(1, 6), side=st.sampled_from(Side), end=st.sampled_from((Killed, Cut)))
-    def prepare_an_end(self, ahead: int, side: Side, end: type[BaseException]) -> None:
-        self.rig.boundaries.crash = Crash(len(self.rig.boundaries.crossed) + ahead, side, end)
-
     def teardown(self) -> None:
         self.rig.boundaries.crash = None
         self.rig.behave()
@@ -154,8 +159,10 @@ class Story(RuleBasedStateMachine):
         found = violations(self.rig)
         assert not found, "\n".join(found)
 
-    def _ask(self, request: Request) -> None:
-        self.rig.ask(request)
+    def _prepare(self, fate: Fate) -> None:
+        if fate:
+            ahead, side, end = fate
+            self.rig.boundaries.crash = Crash(len(self.rig.boundaries.crossed) + ahead, side, end)
 
     def _place(self, place: int) -> int:
         return place % len(self.rig.transport.messages)
