@@ -597,6 +597,20 @@ def test_a_forgotten_key_is_a_new_request(box: Sandbox) -> None:
     assert second.id != first.id
 
 
+def test_a_key_is_remembered_for_a_day(box: Sandbox) -> None:
+    intent = box.hold(capture_method="automatic")
+
+    def refund() -> str:
+        wish: Any = {"payment_intent": intent.id, "amount": 100}
+        return box.refunds.create(wish, {"idempotency_key": f"refund-{intent.id}"}).id
+
+    first = refund()
+    box.tell("POST", "idempotency_keys/age/86000")
+    assert refund() == first
+    box.tell("POST", "idempotency_keys/age/401")
+    assert refund() != first
+
+
 def test_a_key_is_at_most_255_characters_long(box: Sandbox) -> None:
     refused(lambda: box.refunds.create({"charge": "ch"}, {"idempotency_key": "k" * 256}), stripe.IdempotencyError)
 

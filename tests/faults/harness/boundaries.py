@@ -73,11 +73,12 @@ class Boundaries:
     def __init__(self) -> None:
         self.crossed: list[Boundary] = []
         self.crash: Crash | None = None
+        #: What a process did that no process may.
+        self.offenses: list[str] = []
 
     def forget(self) -> None:
         """Begin to count anew, with nothing to befall anybody."""
-        self.crossed = []
-        self.crash = None
+        self.crossed, self.crash, self.offenses = [], None, []
 
     def add(self, kind: Kind, what: str, process: str) -> Boundary:
         """Number the next boundary."""
@@ -105,6 +106,7 @@ class Process:
     turns: Turns | None = None
     #: Killed: whatever its remains try on their way out, nothing comes of it.
     is_dead: bool = False
+    is_in_transaction: bool = False
     #: The server processes that its connections belong to; the last one is the one it uses.
     backends: list[int] = field(default_factory=list)
     _step_is_over: bool = False
@@ -128,8 +130,10 @@ class Process:
 
     def reach(self, kind: Kind, what: str) -> Boundary | None:
         """Come to a boundary, and number it.  Raises how the process ends before it."""
-        if kind is not Kind.PUBLISH:  # it only makes others begin
+        if kind is not Kind.PUBLISH or self.is_dead:  # what is published only makes others begin
             self._go_on()
+        if self.is_in_transaction and kind in (Kind.CALL, Kind.MAIL):
+            self.boundaries.offenses.append(f"{self.name} makes a {kind} inside a transaction")
         if kind is Kind.READ:
             return None
         boundary = self.boundaries.add(kind, what, self.name)

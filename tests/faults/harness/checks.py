@@ -22,6 +22,7 @@ def nothing_broke(rig: Rig) -> Iterator[str]:
         if entry["event"] in ("task_broke", "request_broke"):
             who = entry.get("task") or entry.get("path")
             yield f"broke: {who} at {entry.get('constraint')} ({entry.get('error')})"
+    yield from (f"broke: {offense}" for offense in rig.boundaries.offenses)
     if rig.deadlocks:
         yield f"broke: {rig.deadlocks} deadlocks"
 

@@ -4,6 +4,7 @@ They are watched in the libraries themselves, so the mesh runs as it is: a conne
 commits, and the one method of requests and of smtplib through which everything is sent.
 """
 
+import re
 import smtplib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ OPTIONS = (
     " -c lock_timeout=60s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s -c synchronous_commit=off"
 )
 
+#: A statement that neither changes nor locks a row.
+READS = re.compile(r"\s*SELECT\b(?!.*\bFOR (NO KEY )?UPDATE\b)", re.IGNORECASE | re.DOTALL)
+
 #: A lock is not waited for, as if the mesh's patience had ended.
 HASTY = "SET LOCAL lock_timeout = '1ms'"
 
@@ -49,10 +53,11 @@ class _Cursor(psycopg.Cursor[Any]):
         if process is None or not query:
             return super().execute(query, *args, **kwargs)
         process.uses(self.connection.info.backend_pid)
+        kind = Kind.READ if READS.match(query) else Kind.COMMIT
         if self.connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            self.connection.has_changed |= kind is Kind.COMMIT
             return super().execute(query, *args, **kwargs)
-        verb = str(query).split(maxsplit=1)[0].lower()
-        with boundary(Kind.READ if verb == "select" else Kind.COMMIT, "a statement"):
+        with boundary(kind, "a statement"):
             return super().execute(query, *args, **kwargs)
 
 
@@ -65,6 +70,8 @@ class _Connection(psycopg.Connection[Any]):
         super().__init__(*args, **kwargs)
         #: Whether it was given to somebody; before, SQLAlchemy gets to know it.
         self.is_in_use = False
+        #: Whether its transaction holds locks or changes that others cannot see.
+        self.has_changed = False
         self._is_orphan = False
         self.cursor_factory = _Cursor
 
@@ -85,9 +92,11 @@ class _Connection(psycopg.Connection[Any]):
             with super().transaction(*args, **kwargs) as transaction, self._ends_with(process):
                 if self.locks.hasty:
                     self.execute(HASTY)
+                self.has_changed, process.is_in_transaction = False, True
                 yield transaction
-                process.end_step()  # with its locks held, and its changes seen by nobody
-                reached = process.reach(Kind.COMMIT, "a transaction")
+                if self.has_changed:
+                    process.end_step()  # with its locks held, and its changes seen by nobody
+                reached = process.reach(Kind.COMMIT if self.has_changed else Kind.READ, "a transaction")
             process.leave(reached)
 
     def rollback(self) -> None:
@@ -104,6 +113,8 @@ class _Connection(psycopg.Connection[Any]):
             self._is_orphan = process.is_dead
             self.close()
             raise
+        finally:
+            process.is_in_transaction = False
 
 
 @contextmanager

@@ -5,10 +5,12 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from sqlalchemy import TextClause, text
 
+from shared.providers.ports import PaymentProvider
 from shared.store.payments import Capture, Hold
 from tests.faults.harness.house import House
 from tests.faults.harness.hunts import killed, raced
@@ -68,6 +70,18 @@ def both(*safeguards: Callable[[Rig, pytest.MonkeyPatch], object]) -> Callable[[
     return take_out
 
 
+def short_transactions(rig: Rig, patch: pytest.MonkeyPatch) -> None:
+    """A void calls its provider inside a transaction."""
+    void = sys.modules["workers.void"]
+    call = void.call
+
+    def call_inside(provider: PaymentProvider, hold: Hold) -> Any:
+        with rig.mesh.database.transaction():
+            return call(provider, hold)
+
+    patch.setattr(void, "call", call_inside)
+
+
 PHOTO_FINISH = ("cancel", "capture")
 TWO_CANCELS = ("cancel", "cancel, signed in")
 
@@ -81,6 +95,9 @@ MUTATIONS: Mapping[str, Mutation] = {
     ),
     "the unique index of idempotency keys": Mutation(index("intents_key"), lambda rig: killed(rig, "cancel"), "4: "),
     "the sweeps": Mutation(sweeps, lambda rig: killed(rig, "cancel"), "7: "),
+    "the rule of no call inside a transaction": Mutation(
+        short_transactions, lambda rig: killed(rig, "void"), "broke: "
+    ),
     "the derived key of a void": Mutation(derived_keys, lambda rig: killed(rig, "void"), "3: "),
     "the derived key of a capture": Mutation(derived_keys, lambda rig: killed(rig, "capture"), "3: "),
 }
