@@ -13,6 +13,7 @@ import msgspec
 import psycopg
 from psycopg.rows import dict_row
 
+from shared.domain.emails import Template
 from shared.domain.orders import TRANSITIONS as ORDER_TRANSITIONS
 from shared.domain.orders import OrderEvent, OrderStatus
 from shared.domain.payments import TRANSITIONS as PAYMENT_TRANSITIONS
@@ -49,7 +50,7 @@ class World:
         return {
             alert["order_id"]
             for alert in self.rows["alerts"]
-            if alert["resolved_at"] is None and alert["cause"].startswith(("void_", "capture_"))
+            if alert["resolved_at"] is None and alert["cause"].startswith(("void_", "capture_", "refund_"))
         }
 
 
@@ -68,6 +69,7 @@ def moving(shop: Shop) -> list[tuple[Any, ...]]:
         UNION ALL SELECT 'void', id, state FROM voids WHERE state = 'requested'
         UNION ALL SELECT 'capture', id, state FROM capture_jobs
             WHERE state = 'active' OR state = 'waiting' AND due_at < now()
+        UNION ALL SELECT 'refund', id, state FROM refunds WHERE state IN ('initiated', 'processing')
         UNION ALL SELECT 'email', id, state FROM emails WHERE state IN ('pending', 'sending')
         UNION ALL SELECT 'message', subject, task FROM outbox o
             WHERE NOT EXISTS (SELECT FROM capture_jobs j WHERE j.id = o.subject AND j.state = 'waiting')
@@ -100,6 +102,7 @@ def rows(connection: psycopg.Connection[Row]) -> dict[str, list[Row]]:
         "payments",
         "capture_jobs",
         "voids",
+        "refunds",
         "intents",
         "emails",
         "timeline",
@@ -151,13 +154,16 @@ def canceled_stays_canceled(world: World) -> Iterator[str]:
     for payment in world.rows["payments"]:
         order = world.orders[payment["order_id"]]
         effects = [effect["operation"] for effect in world.ledger.get(payment["reference"], [])]
-        if order["status"] == OrderStatus.CANCELED and CAPTURED in effects and order["id"] not in world.alarmed:
+        kept = CAPTURED in effects and payment["refunded"] < payment["captured"]
+        is_known = order["cancellation_refund"] == "skipped" or order["id"] in world.alarmed
+        if order["status"] == OrderStatus.CANCELED and kept and not is_known:
             yield f"2: order {order['id']} is canceled, its money was taken, and nobody was told"
         if order["status"] == OrderStatus.CAPTURED and set(RELEASED) & set(effects):
             yield f"2: order {order['id']} is captured and its money was released"
     for job in world.rows["capture_jobs"]:
         order = world.orders[job["order_id"]]
-        if order["status"] == OrderStatus.CANCELED and job["state"] not in ("removed", "failed"):
+        was_free = order["status"] == OrderStatus.CANCELED and order["cancellation_refund"] == "none"
+        if was_free and job["state"] not in ("removed", "failed"):
             yield f"2: order {job['order_id']} is canceled and its capture is {job['state']}"
 
 
@@ -169,6 +175,9 @@ def one_operation_has_one_key(world: World) -> Iterator[str]:
     expected: dict[tuple[str, str], set[str]] = defaultdict(set)
     for operation, prefix, row in rows:
         expected[payments[row["payment_id"]], operation].add(f"{prefix}:{row['id']}")
+    for refund in world.rows["refunds"]:
+        keys = {f"refund:{refund['id']}:{generation}" for generation in range(1, refund["generation"] + 1)}
+        expected[payments[refund["payment_id"]], "refund"] |= keys
     for reference in payments.values():
         for request in world.requests.get(reference, []):
             operation, key = request["operation"], request["idempotency_key"]
@@ -211,9 +220,10 @@ def rows_agree_with_the_provider(world: World) -> Iterator[str]:
             amounts[effect["operation"]] += effect["amount"]
         captured, authorized = amounts[CAPTURED], amounts["payment_intent.authorized"]
         released = authorized - captured if captured else sum(amounts[operation] for operation in RELEASED)
-        here = payment["authorized"], payment["captured"], payment["released"]
-        if here != (authorized, captured, released):
-            yield f"6: payment {payment['id']} says {here}, the provider {(authorized, captured, released)}"
+        there = authorized, captured, released, amounts["refund.created"] - amounts["refund.failed"]
+        here = payment["authorized"], payment["captured"], payment["released"], payment["refunded"]
+        if here != there:
+            yield f"6: payment {payment['id']} says {here}, the provider {there}"
 
 
 def the_timeline_explains_every_state(world: World) -> Iterator[str]:
@@ -240,7 +250,8 @@ def the_timeline_explains_every_state(world: World) -> Iterator[str]:
 
 def the_shopper_is_told_once(world: World) -> Iterator[str]:
     """Of every cancel there is one e-mail; one that came twice came under one Message-ID, after a lost answer."""
-    letters = Counter(email["order_id"] for email in world.rows["emails"])
+    cancels = Template.ORDER_CANCELED, Template.PAID_ORDER_CANCELED
+    letters = Counter(email["order_id"] for email in world.rows["emails"] if email["template"] in cancels)
     for order_id, order in world.orders.items():
         if (order["status"] == OrderStatus.CANCELED) != (letters[order_id] == 1):
             yield f"mail: order {order_id} is {order['status']} and has {letters[order_id]} e-mails"

@@ -5,12 +5,11 @@ Each tells its violations one by one, with how they came about.
 
 from collections.abc import Iterator
 
-from shared.domain.intents import TASK_OF, Operation
 from shared.store.outbox import Message
 from tests.faults.harness.boundaries import Boundary, Crash, Cut, Killed, Kind, Side
 from tests.faults.harness.checks import violations
 from tests.faults.harness.faults import FAULTS
-from tests.faults.harness.operations import OPERATIONS
+from tests.faults.harness.operations import OPERATIONS, arrived
 from tests.faults.harness.rig import Rig, Sale, Start
 from tests.faults.harness.scheduler import Script, interleavings, together
 
@@ -77,17 +76,6 @@ def both(rig: Rig, sale: Sale, names: tuple[str, str]) -> list[Message]:
         OPERATIONS[name].ready(rig, sale)
     starts = [OPERATIONS[name].begin(rig, sale) for name in names]
     return [arrived(rig, start) for start in starts if start]
-
-
-def arrived(rig: Rig, start: Start) -> Message:
-    """The message that a request leads to, or has led to before; or the message itself."""
-    if isinstance(start, Message):
-        return start
-    rig.ask(start)
-    ((intent_id, operation),) = rig.sql("SELECT id, operation FROM intents WHERE idempotency_key = %s", start.key)
-    message = Message(TASK_OF[Operation(operation)], intent_id)
-    rig.transport.take_all(*message)
-    return message
 
 
 def misbehaved(rig: Rig, name: str, fault: str) -> Iterator[str]:

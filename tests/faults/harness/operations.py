@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from shared.domain.intents import TASK_OF
+from shared.domain.intents import Operation as Intent
 from shared.queues import Task
 from shared.store.outbox import Message
 from tests.faults.harness.rig import Request, Rig, Sale, Start
@@ -20,6 +22,17 @@ class Operation:
     calls: str | None = None
 
 
+def arrived(rig: Rig, start: Start) -> Message:
+    """The message that a request leads to, or has led to before; or the message itself."""
+    if isinstance(start, Message):
+        return start
+    rig.ask(start)
+    ((intent_id, operation),) = rig.sql("SELECT id, operation FROM intents WHERE idempotency_key = %s", start.key)
+    message = Message(TASK_OF[Intent(operation)], intent_id)
+    rig.transport.take_all(*message)
+    return message
+
+
 def nothing(rig: Rig, sale: Sale) -> None:
     """The money is held, and the order is not registered."""
 
@@ -35,6 +48,20 @@ def due(rig: Rig, sale: Sale) -> None:
     """The capture of the registered order is due, and its grace period still open."""
     registered(rig, sale)
     rig.hurry(sale)
+
+
+def captured(rig: Rig, sale: Sale) -> None:
+    """The money was taken, unless the order was canceled before."""
+    due(rig, sale)
+    message = rig.outboxed(Task.CAPTURE_PAYMENT)
+    if message:
+        rig.run(message)
+
+
+def refunding(rig: Rig, sale: Sale) -> None:
+    """A refund of all of it is staged."""
+    captured(rig, sale)
+    rig.run(arrived(rig, refund(rig, sale)))
 
 
 def canceled(rig: Rig, sale: Sale) -> None:
@@ -67,6 +94,24 @@ def cancel_by_customer(rig: Rig, sale: Sale) -> Request:
     return Request("POST", f"/store/orders/{sale.order_id}/cancel", rig.bearer("customer", sale.customer))
 
 
+def cancel_by_operator(rig: Rig, sale: Sale) -> Request:
+    """An operator takes the order back; what was paid is refunded."""
+    path = f"/api/admin/orders/{sale.order_id}/cancel"
+    return Request("POST", path, rig.bearer("admin", "op_1"), {"reason": "sold out"})
+
+
+def refund(rig: Rig, sale: Sale) -> Request:
+    """An operator gives everything back."""
+    path = f"/api/admin/orders/{sale.order_id}/refund"
+    return Request("POST", path, rig.bearer("admin", "op_1"), {"reason": "damaged"})
+
+
+def refund_of_most(rig: Rig, sale: Sale) -> Request:
+    """Another operator gives back 30.00 of 38.00, which can be done once."""
+    path = f"/api/admin/orders/{sale.order_id}/refund"
+    return Request("POST", path, rig.bearer("admin", "op_2"), {"reason": "late", "amount": 30.00})
+
+
 def message_of(task: Task) -> Callable[[Rig, Sale], Message | None]:
     """The message that stands in the outbox for this task."""
     return lambda rig, sale: rig.outboxed(task)
@@ -84,6 +129,10 @@ OPERATIONS: Mapping[str, Operation] = {
     "cancel, signed in": Operation(registered, cancel_by_customer),
     "capture": Operation(due, message_of_capture, calls="capture"),
     "void": Operation(canceled, message_of(Task.VOID_PAYMENT), calls="cancel"),
+    "cancel by operator": Operation(registered, cancel_by_operator),
+    "refund": Operation(captured, refund, calls="refund"),
+    "refund of most": Operation(captured, refund_of_most),
+    "refund under way": Operation(refunding, message_of(Task.REFUND_PAYMENT)),
     "email": Operation(canceled, message_of(Task.SEND_EMAIL)),
     "sweep": Operation(forgotten, lambda rig, sale: Message(Task.SWEEP_OUTBOX, "")),
 }

@@ -1,6 +1,7 @@
 """Any story of one order: whatever clients, broker, clock, provider and fate do, in the end the invariants hold."""
 
 import random
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
@@ -11,8 +12,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from tests.faults.harness.boundaries import Crash, Cut, Killed, Side
 from tests.faults.harness.checks import violations
 from tests.faults.harness.faults import FAULTS
-from tests.faults.harness.operations import cancel_by_customer, cancel_by_shopper, registration
-from tests.faults.harness.rig import Rig
+from tests.faults.harness.operations import (
+    cancel_by_customer,
+    cancel_by_operator,
+    cancel_by_shopper,
+    refund,
+    refund_of_most,
+    registration,
+)
+from tests.faults.harness.rig import Request, Rig, Sale
 from tests.faults.harness.scheduler import Script, together
 
 #: Steps that a run must take at least.
@@ -81,6 +89,11 @@ class Story(RuleBasedStateMachine):
         self._prepare(fate)
         self.rig.ask(cancel_by_customer(self.rig, self.sale))
 
+    @rule(fate=fates, ask=st.sampled_from((cancel_by_operator, refund, refund_of_most)))
+    def act_as_operator(self, fate: Fate, ask: Callable[[Rig, Sale], Request]) -> None:
+        self._prepare(fate)
+        self.rig.ask(ask(self.rig, self.sale))
+
     @precondition(lambda self: self.rig.asked)
     @rule(place=places)
     def repeat_a_request(self, place: int) -> None:
@@ -134,7 +147,7 @@ class Story(RuleBasedStateMachine):
 
     # The outside world
 
-    @rule(operation=st.sampled_from(("cancel", "capture", "retrieve")), fault=st.sampled_from(sorted(FAULTS)))
+    @rule(operation=st.sampled_from(("cancel", "capture", "refund", "retrieve")), fault=st.sampled_from(sorted(FAULTS)))
     def misbehave(self, operation: str, fault: str) -> None:
         if (operation, fault) != ("retrieve", "declined"):
             FAULTS[fault](self.rig, operation)
