@@ -12,6 +12,7 @@ from sqlalchemy import TextClause, text
 
 from shared.providers.ports import PaymentProvider
 from shared.store.payments import Capture, Hold
+from shared.store.refunds import Refund
 from tests.faults.harness.house import House
 from tests.faults.harness.hunts import killed, raced
 from tests.faults.harness.rig import Rig
@@ -29,8 +30,9 @@ class Mutation:
 
 
 def row_locks(rig: Rig, patch: pytest.MonkeyPatch) -> None:
-    """Orders and payments are read without a lock."""
-    for module in (sys.modules["shared.store.orders"], sys.modules["shared.store.payments"]):
+    """Orders, and what hangs on them, are read without a lock."""
+    store = [module for name, module in sys.modules.items() if name.startswith("shared.store.")]
+    for module in store:
         for name, clause in list(vars(module).items()):
             if isinstance(clause, TextClause) and LOCK.search(clause.text):
                 patch.setattr(module, name, text(LOCK.sub("", clause.text)))
@@ -56,7 +58,7 @@ def sweeps(rig: Rig, patch: pytest.MonkeyPatch) -> None:
 
 def derived_keys(rig: Rig, patch: pytest.MonkeyPatch) -> None:
     """Every attempt has a new idempotency key."""
-    for operation in (Hold, Capture):
+    for operation in (Hold, Capture, Refund):
         patch.setattr(operation, "idempotency_key", property(lambda row: uuid.uuid4().hex))
 
 
@@ -83,6 +85,7 @@ def short_transactions(rig: Rig, patch: pytest.MonkeyPatch) -> None:
 
 
 PHOTO_FINISH = ("cancel", "capture")
+TWO_REFUNDS = ("refund", "refund of most")
 TWO_CANCELS = ("cancel", "cancel, signed in")
 
 #: Without the locks alone, a task runs against the wall in SQL that stands behind them, which no task may.
@@ -90,6 +93,7 @@ MUTATIONS: Mapping[str, Mutation] = {
     "the row locks": Mutation(row_locks, lambda rig: raced(rig, PHOTO_FINISH), "broke: "),
     "the row locks and the guards": Mutation(both(row_locks, guards), lambda rig: raced(rig, PHOTO_FINISH), "2: "),
     "the row locks, with two cancels": Mutation(row_locks, lambda rig: raced(rig, TWO_CANCELS), "broke: "),
+    "the row locks, with two refunds": Mutation(row_locks, lambda rig: raced(rig, TWO_REFUNDS), "broke: "),
     "the row locks and the one live void": Mutation(
         both(row_locks, index("voids_one_live")), lambda rig: raced(rig, TWO_CANCELS), "8: "
     ),
@@ -99,6 +103,7 @@ MUTATIONS: Mapping[str, Mutation] = {
         short_transactions, lambda rig: killed(rig, "void"), "broke: "
     ),
     "the derived key of a void": Mutation(derived_keys, lambda rig: killed(rig, "void"), "3: "),
+    "the derived key of a refund": Mutation(derived_keys, lambda rig: killed(rig, "refund"), "3: "),
     "the derived key of a capture": Mutation(derived_keys, lambda rig: killed(rig, "capture"), "3: "),
 }
 
