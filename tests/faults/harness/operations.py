@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 
 from shared.domain.intents import TASK_OF
 from shared.domain.intents import Operation as Intent
@@ -20,6 +21,8 @@ class Operation:
     begin: Callable[[Rig, Sale], Start | None]
     #: What the stand-in calls the request that it leads to; None when it leads to none that another row does not make.
     calls: str | None = None
+    #: The operation that it is but for who asks, or for how much: it is tried against that one only.
+    twin_of: str | None = None
 
 
 def arrived(rig: Rig, start: Start) -> Message:
@@ -126,13 +129,19 @@ def message_of_capture(rig: Rig, sale: Sale) -> Message | None:
 OPERATIONS: Mapping[str, Operation] = {
     "register": Operation(nothing, registration, calls="retrieve"),
     "cancel": Operation(registered, cancel_by_shopper, calls="cancel"),
-    "cancel, signed in": Operation(registered, cancel_by_customer),
+    "cancel, signed in": Operation(registered, cancel_by_customer, twin_of="cancel"),
     "capture": Operation(due, message_of_capture, calls="capture"),
     "void": Operation(canceled, message_of(Task.VOID_PAYMENT), calls="cancel"),
     "cancel by operator": Operation(registered, cancel_by_operator),
     "refund": Operation(captured, refund, calls="refund"),
-    "refund of most": Operation(captured, refund_of_most),
+    "refund of most": Operation(captured, refund_of_most, twin_of="refund"),
     "refund under way": Operation(refunding, message_of(Task.REFUND_PAYMENT)),
     "email": Operation(canceled, message_of(Task.SEND_EMAIL)),
     "sweep": Operation(forgotten, lambda rig, sale: Message(Task.SWEEP_OUTBOX, "")),
 }
+
+SINGLES = tuple(name for name, operation in OPERATIONS.items() if not operation.twin_of)
+PAIRS = (
+    *combinations_with_replacement(SINGLES, 2),
+    *((operation.twin_of, name) for name, operation in OPERATIONS.items() if operation.twin_of),
+)

@@ -35,6 +35,9 @@ from tests.faults.harness.transport import Transport
 #: Marks what somebody did at the provider's own dashboard, which has no key of ours.
 DASHBOARD = "dashboard:"
 
+#: Seconds beyond the moment at which a message is due: what it is about may be due a few milliseconds later.
+SLACK = 1.0
+
 #: So often may time pass until nothing is due: far more than any story needs, far less than for ever.
 ROUNDS = 400
 
@@ -305,7 +308,7 @@ class Rig:
             if not self.transport.messages and not self.unanswered:
                 if due is None:
                     return
-                self.pass_time(due + 0.001)
+                self.pass_time(due + SLACK)
 
     # What a person sees
 

@@ -1,14 +1,10 @@
 """Two operations on one order at once, in every order of their steps: the outcome is one of theirs, never a mixture."""
 
-from itertools import combinations_with_replacement
-
 import pytest
 
 from tests.faults.harness.hunts import raced
-from tests.faults.harness.operations import OPERATIONS
+from tests.faults.harness.operations import PAIRS
 from tests.faults.harness.rig import Rig
-
-PAIRS = tuple(combinations_with_replacement(OPERATIONS, 2))
 
 
 @pytest.mark.parametrize("hasty", [False, True], ids=["waiting for locks", "giving up on locks"])

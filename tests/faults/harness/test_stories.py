@@ -33,7 +33,7 @@ WAITS = (1.0, 31.0, 121.0, 3600.0)
 DASHBOARDS = {"capture": {}, "capture a part": {"amount_to_capture": 1000}, "cancel": {}}
 
 THOROUGH = settings(
-    max_examples=150,
+    max_examples=110,
     stateful_step_count=30,
     deadline=None,
     database=None,
