@@ -153,12 +153,14 @@ def canceled_stays_canceled(world: World) -> Iterator[str]:
     """2. A canceled order is never captured afterwards; a captured order is never canceled as if it were free."""
     for payment in world.rows["payments"]:
         order = world.orders[payment["order_id"]]
-        effects = [effect["operation"] for effect in world.ledger.get(payment["reference"], [])]
-        kept = CAPTURED in effects and payment["refunded"] < payment["captured"]
+        amounts: Counter[str] = Counter()
+        for effect in world.ledger.get(payment["reference"], []):
+            amounts[effect["operation"]] += effect["amount"]
+        kept = amounts[CAPTURED] > amounts["refund.created"] - amounts["refund.failed"]
         is_known = order["cancellation_refund"] == "skipped" or order["id"] in world.alarmed
         if order["status"] == OrderStatus.CANCELED and kept and not is_known:
             yield f"2: order {order['id']} is canceled, its money was taken, and nobody was told"
-        if order["status"] == OrderStatus.CAPTURED and set(RELEASED) & set(effects):
+        if order["status"] == OrderStatus.CAPTURED and set(RELEASED) & set(amounts):
             yield f"2: order {order['id']} is captured and its money was released"
     for job in world.rows["capture_jobs"]:
         order = world.orders[job["order_id"]]
