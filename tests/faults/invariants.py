@@ -26,6 +26,9 @@ Row = dict[str, Any]
 RELEASED = ("payment_intent.canceled", "payment_intent.expired")
 CAPTURED = "payment_intent.captured"
 
+#: What the causes of alerts about an order's money begin with.
+ABOUT_MONEY = ("void_", "capture_", "captured_", "partly_captured_", "released_", "refund_", "drift:")
+
 
 @dataclass
 class World:
@@ -50,7 +53,7 @@ class World:
         return {
             alert["order_id"]
             for alert in self.rows["alerts"]
-            if alert["resolved_at"] is None and alert["cause"].startswith(("void_", "capture_", "refund_"))
+            if alert["resolved_at"] is None and alert["cause"].startswith(ABOUT_MONEY)
         }
 
 
@@ -71,6 +74,7 @@ def moving(shop: Shop) -> list[tuple[Any, ...]]:
             WHERE state = 'active' OR state = 'waiting' AND due_at < now()
         UNION ALL SELECT 'refund', id, state FROM refunds WHERE state IN ('initiated', 'processing')
         UNION ALL SELECT 'email', id, state FROM emails WHERE state IN ('pending', 'sending')
+        UNION ALL SELECT 'webhook', id, state FROM webhook_events WHERE state = 'received'
         UNION ALL SELECT 'message', subject, task FROM outbox o
             WHERE NOT EXISTS (SELECT FROM capture_jobs j WHERE j.id = o.subject AND j.state = 'waiting')
         """

@@ -8,7 +8,7 @@ from shared.domain.intents import TASK_OF
 from shared.domain.intents import Operation as Intent
 from shared.queues import Task
 from shared.store.outbox import Message
-from tests.faults.harness.rig import Request, Rig, Sale, Start
+from tests.faults.harness.rig import Request, Rig, Sale, Start, Webhook
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Operation:
     calls: str | None = None
     #: The operation that it is but for who asks, or for how much: it is tried against that one only.
     twin_of: str | None = None
+    #: The operations that it is tried against, since they move the same money; all of them when there are none.
+    meets: tuple[str, ...] = ()
 
 
 def arrived(rig: Rig, start: Start) -> Message:
@@ -30,6 +32,10 @@ def arrived(rig: Rig, start: Start) -> Message:
     if isinstance(start, Message):
         return start
     rig.ask(start)
+    if isinstance(start, Webhook):
+        message = Message(Task.PROCESS_WEBHOOK, rig.value("SELECT id FROM webhook_events"))
+        rig.transport.take_all(*message)
+        return message
     ((intent_id, operation),) = rig.sql("SELECT id, operation FROM intents WHERE idempotency_key = %s", start.key)
     message = Message(TASK_OF[Intent(operation)], intent_id)
     rig.transport.take_all(*message)
@@ -82,6 +88,24 @@ def forgotten(rig: Rig, sale: Sale) -> None:
     rig.pass_time(rig.settings.patience + 1)
 
 
+def captured_there(rig: Rig, sale: Sale) -> None:
+    """Somebody took the money at the provider's dashboard, unless it had moved before."""
+    registered(rig, sale)
+    rig.at_dashboard(sale, "capture", {})
+
+
+def released_there(rig: Rig, sale: Sale) -> None:
+    """Somebody let the money go at the provider's dashboard, unless it had moved before."""
+    registered(rig, sale)
+    rig.at_dashboard(sale, "cancel", {})
+
+
+def refunded_there(rig: Rig, sale: Sale) -> None:
+    """The money was taken, and somebody gave 10.00 of it back at the provider's dashboard."""
+    captured(rig, sale)
+    rig.at_dashboard(sale, "refund", {"amount": 1000})
+
+
 def registration(rig: Rig, sale: Sale) -> Request:
     """The shop tells of the order; always the same request."""
     return Request("POST", "/orders", rig.bearer("service"), sale.body, key=f"register-{sale.order_id}")
@@ -115,6 +139,23 @@ def refund_of_most(rig: Rig, sale: Sale) -> Request:
     return Request("POST", path, rig.bearer("admin", "op_2"), {"reason": "late", "amount": 30.00})
 
 
+def told(type: str, noun: str) -> Callable[[Rig, Sale], Webhook]:
+    """The provider's event about the payment; a refund or a charge names the payment it belongs to."""
+
+    def event(rig: Rig, sale: Sale) -> Webhook:
+        if noun == "payment_intent":
+            return Webhook(type, {"id": sale.reference, "object": noun})
+        return Webhook(type, {"id": f"{noun}_1", "object": noun, "payment_intent": sale.reference})
+
+    return event
+
+
+def comparison(rig: Rig, sale: Sale) -> Message | None:
+    """Reconciliation's turn to look at the payment."""
+    payment_id = rig.value("SELECT id FROM payments WHERE order_id = %s", sale.order_id)
+    return Message(Task.COMPARE_PAYMENT, payment_id) if payment_id else None
+
+
 def message_of(task: Task) -> Callable[[Rig, Sale], Message | None]:
     """The message that stands in the outbox for this task."""
     return lambda rig, sale: rig.outboxed(task)
@@ -136,12 +177,34 @@ OPERATIONS: Mapping[str, Operation] = {
     "refund": Operation(captured, refund, calls="refund"),
     "refund of most": Operation(captured, refund_of_most, twin_of="refund"),
     "refund under way": Operation(refunding, message_of(Task.REFUND_PAYMENT)),
+    "webhook of a capture": Operation(
+        captured_there,
+        told("payment_intent.succeeded", "payment_intent"),
+        calls="retrieve",
+        meets=("cancel", "capture"),
+    ),
+    "webhook of a release": Operation(
+        released_there, told("payment_intent.canceled", "payment_intent"), meets=("void",)
+    ),
+    "webhook of a refund": Operation(refunded_there, told("charge.refunded", "charge"), meets=("refund under way",)),
+    "comparison": Operation(released_there, comparison, twin_of="webhook of a release"),
     "email": Operation(canceled, message_of(Task.SEND_EMAIL)),
     "sweep": Operation(forgotten, lambda rig, sale: Message(Task.SWEEP_OUTBOX, "")),
 }
 
+
+def _meet(one: str, other: str) -> bool:
+    """Whether either of two operations is tried against the other."""
+    return all(
+        not OPERATIONS[name].meets or against in OPERATIONS[name].meets
+        for name, against in ((one, other), (other, one))
+    )
+
+
 SINGLES = tuple(name for name, operation in OPERATIONS.items() if not operation.twin_of)
 PAIRS = (
-    *combinations_with_replacement(SINGLES, 2),
+    *((one, other) for one, other in combinations_with_replacement(SINGLES, 2) if _meet(one, other)),
     *((operation.twin_of, name) for name, operation in OPERATIONS.items() if operation.twin_of),
 )
+#: Pairs that are also tried with locks that nobody waits for; the others have too many steps for that.
+HASTY = tuple(pair for pair in PAIRS if not any(OPERATIONS[name].meets for name in pair))

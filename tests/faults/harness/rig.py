@@ -1,7 +1,9 @@
 """The rig: one order and all that happens to it, with the test in the place of the broker, the clock and the kill."""
 
 import contextlib
+import json
 import random
+import time
 import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -66,6 +68,22 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Webhook:
+    """What the provider tells of one of its objects; sent again it is the same event."""
+
+    type: str
+    object: dict[str, Any] = field(hash=False)
+    event_id: str = field(default_factory=lambda: f"evt_{uuid.uuid4().hex}")
+
+    @property
+    def body(self) -> str:
+        """The event in the provider's form."""
+        event = {"id": self.event_id, "object": "event", "type": self.type, "livemode": False}
+        when = {"api_version": "2026-10-28.endive", "created": 1_790_000_000}
+        return json.dumps(event | when | {"data": {"object": self.object}})
+
+
+@dataclass(frozen=True)
 class Sale:
     """An order of two units, and the money that is held for it."""
 
@@ -77,7 +95,7 @@ class Sale:
 
 
 #: What begins an operation.
-Start = Request | Message
+Start = Request | Webhook | Message
 
 
 class Rig:
@@ -97,7 +115,7 @@ class Rig:
         self.redelivers = True
         #: Every request a client has sent, and whether it was answered: those that were not are sent again.
         self.asked: dict[str, Request] = {}
-        self.unanswered: list[Request] = []
+        self.unanswered: list[Request | Webhook] = []
         self.log: list[Any] = []
         self.deadlocks = 0
         #: The last effect, request and mail of the scenarios before.
@@ -202,10 +220,13 @@ class Rig:
         }
         return Sale(order_id, reference, "cus_1", body)
 
-    def ask(self, request: Request) -> Result | None:
-        """Send a request, and wait for nothing but its acceptance; None when the gateway died over it."""
-        self.asked[request.key] = request
-        process = Process(f"{request.method} {request.path.rpartition('/')[2]}", self.boundaries)
+    def ask(self, request: Request | Webhook) -> Result | None:
+        """Send a request or an event, and wait for nothing but its acceptance; None when the gateway died over it."""
+        if isinstance(request, Request):
+            self.asked[request.key] = request
+            process = Process(f"{request.method} {request.path.rpartition('/')[2]}", self.boundaries)
+        else:
+            process = Process(request.type, self.boundaries)
         answer = None
         with process.running():
             answer = self._send(request)
@@ -218,22 +239,33 @@ class Rig:
         """Repeat a request, as a client does who wants to know its answer."""
         return self._send(request)
 
-    def _send(self, request: Request) -> Result:
+    def _send(self, request: Request | Webhook) -> Result:
+        if isinstance(request, Webhook):
+            secret, now = self.settings.stripe_webhook_secrets[-1], int(time.time())
+            signature = stripe.WebhookSignature.generate_signature_header(request.body, secret, now)
+            headers = {"Stripe-Signature": signature}
+            answer = self._gateway.simulate_post("/webhooks/stripe", headers=headers, body=request.body)
+            assert answer.status_code in (200, 503), answer.text
+            return answer
         headers = request.headers | {"Idempotency-Key": request.key, "Prefer": "respond-async"}
         return self._gateway.simulate_request(request.method, request.path, headers=headers, json=request.body)
 
     def start(self, start: Start) -> None:
-        """Send a request, or put a message first in the line."""
-        if isinstance(start, Request):
-            self.ask(start)
-        else:
+        """Send a request or an event, or put a message first in the line."""
+        if isinstance(start, Message):
             self.transport.messages.insert(0, start)
+        else:
+            self.ask(start)
 
     def at_dashboard(self, sale: Sale, what: str, parameters: dict[str, Any]) -> None:
-        """Let somebody `capture` or `cancel` at the provider's dashboard, which may refuse."""
-        act = getattr(self.provider.payment_intents, what)
+        """Let somebody `capture`, `cancel` or `refund` at the provider's dashboard, which may refuse."""
+        key: Any = {"idempotency_key": f"{DASHBOARD}{uuid.uuid4().hex}"}
+        wish: Any = {"payment_intent": sale.reference, **parameters}
         with contextlib.suppress(stripe.StripeError):
-            act(sale.reference, parameters, {"idempotency_key": f"{DASHBOARD}{uuid.uuid4().hex}"})
+            if what == "refund":
+                self.provider.refunds.create(wish, key)
+            else:
+                getattr(self.provider.payment_intents, what)(sale.reference, parameters, key)
 
     # What the broker and beat do
 

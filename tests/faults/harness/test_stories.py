@@ -19,6 +19,7 @@ from tests.faults.harness.operations import (
     refund,
     refund_of_most,
     registration,
+    told,
 )
 from tests.faults.harness.rig import Request, Rig, Sale
 from tests.faults.harness.scheduler import Script, together
@@ -30,7 +31,20 @@ STEPS = 2000
 WAITS = (1.0, 31.0, 121.0, 3600.0)
 
 #: What somebody may do at the provider's dashboard, with its parameters.
-DASHBOARDS = {"capture": {}, "capture a part": {"amount_to_capture": 1000}, "cancel": {}}
+DASHBOARDS: dict[str, dict[str, Any]] = {
+    "capture": {},
+    "capture a part": {"amount_to_capture": 1000},
+    "cancel": {},
+    "refund": {},
+    "refund a part": {"amount": 1000},
+}
+
+#: What the provider may tell, true or not any more.
+EVENTS = {
+    "payment_intent.succeeded": "payment_intent",
+    "payment_intent.canceled": "payment_intent",
+    "charge.refunded": "charge",
+}
 
 THOROUGH = settings(
     max_examples=110,
@@ -160,6 +174,11 @@ class Story(RuleBasedStateMachine):
     def use_the_dashboard(self, what: str) -> None:
         self.done_at_dashboard += 1
         self.rig.at_dashboard(self.sale, what.split()[0], DASHBOARDS[what])
+
+    @rule(type=st.sampled_from(sorted(EVENTS)), fate=fates)
+    def hear_from_the_provider(self, type: str, fate: Fate) -> None:
+        self._prepare(fate)
+        self.rig.ask(told(type, EVENTS[type])(self.rig, self.sale))
 
     @rule()
     def let_the_hold_lapse(self) -> None:
