@@ -103,6 +103,7 @@ def promise_rest(work: Work, case: Case, reason: str | None, delay: float | None
         reason=reason,
         source=Queue.CANCEL,
         actor=case.held.actor,
+        intent_id=case.intent_id,
         delay=delay,
     )
 

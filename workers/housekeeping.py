@@ -12,6 +12,7 @@ from shared.store.parked import Parked, Retry
 from shared.store.timeline import Entry
 from workers.app import app
 from workers.base import Work, Worker
+from workers.operators import answer_when_ended
 
 #: Messages taken in one transaction; small enough to publish well within `patience`.
 BATCH = 500
@@ -53,17 +54,19 @@ def find(work: Work, asked: Retry) -> Parked:
         found = parked.find(work.connection, asked.subject)  # as it stands under the lock
     if found is None:
         raise NotFound("There is no such intent")
-    if not found.messages:
+    if not found.messages and not found.ended:
         raise NotParked
     return found
 
 
 def put_back(work: Work, asked: Retry, found: Parked) -> None:
-    """Stage every task anew; the alert about money stays open until it is known to have arrived."""
+    """Stage every task anew, or answer from what has ended; an alert about money stays until it has arrived."""
     own = [message for message in found.messages if message.subject == asked.subject]
     if found.state is IntentState.PARKED:
         event = IntentEvent.RETRIED if own else IntentEvent.RESUMED
         parked.put_back(work.connection, asked.subject, advance(TRANSITIONS, found.state, event))
+    if found.order_id and found.ended:
+        answer_when_ended(work, found.order_id, found.ended)
     for message in found.messages:
         work.stage(*message)
         parked.count_anew(work.connection, message.subject)

@@ -78,6 +78,16 @@ def answer(work: Work, order_id: str, awaited: str, given: GivenBack) -> None:
             finish(work, one.intent_id, refunded(order, given))
 
 
+def answer_when_ended(work: Work, order_id: str, awaited: str) -> None:
+    """Answer everybody who waits for this void or refund, when it has ended already."""
+    ended = operators.ended(work.connection, awaited)
+    if ended is None:
+        return
+    status = ended.refund or STATUS_OF_VOID[ended.void or VoidState.REQUESTED]
+    is_void = ended.void is not None
+    answer(work, order_id, awaited, GivenBack(awaited, ended.amount, ended.currency, status, is_void=is_void))
+
+
 def shown(work: Work, order_id: str) -> dict[str, Any]:
     """Return the order as operators see it, with its refunds."""
     view = orders.view(work.connection, order_id) or {}

@@ -62,6 +62,7 @@ def give_back(task: Worker, work: Work, case: Case) -> None:
         reason=body.reason,
         source=Queue.REFUND,
         actor=case.held.actor,
+        intent_id=case.intent_id,
     )
     operators.await_outcome_locked(work.connection, case.intent_id, refund_id)
 

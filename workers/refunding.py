@@ -21,20 +21,21 @@ def promise(
     reason: str | None,
     source: str,
     actor: str,
+    intent_id: str | None,
     delay: float | None = None,
 ) -> str:
     """Promise `amount` minor units to the shopper, and stage the attempt; returns the refund.
 
     `before` are the order's refunds: one of them that failed over the same amount is tried again, under its next key.
-    The first attempt begins `delay` seconds from now.
+    The first attempt begins `delay` seconds from now.  `intent_id` is the intent that asks for it.
     """
     again = next((one for one in before if one.status is RefundState.FAILED and one.amount == amount), None)
     if again:
         refund_id, event = again.refund_id, RefundEvent.RETRIED
-        refunds.retry_locked(work.connection, refund_id)
+        refunds.retry_locked(work.connection, refund_id, reason, actor, intent_id)
     else:
         refund_id, event = new_id("rfd"), RefundEvent.INITIATED
-        new = NewRefund(refund_id, order_id, payment_id, amount, reason, source, actor)
+        new = NewRefund(refund_id, order_id, payment_id, amount, reason, source, actor, intent_id)
         refunds.insert_locked(work.connection, new)
     work.stage(Task.REFUND_PAYMENT, refund_id, delay=delay)
     work.record(Entry(order_id, event, source, actor, {"refund_id": refund_id, "amount": amount}))

@@ -131,6 +131,7 @@ def refund_instead(work: Work, hold: Hold, status: OrderStatus, captured: int) -
         reason=None,
         source=Queue.VOID,
         actor="mesh",
+        intent_id=None,
     )
     cancellations.promise_refund_locked(work.connection, hold.order_id)
     alerts.resolve(work.connection, _cause(hold))

@@ -27,10 +27,12 @@ class WebhookEvent(StrEnum):
     FOLLOWED = "followed"
     IGNORED = "ignored"
     PARKED = "parked"
+    RETRIED = "retried"  # put back to work by an operator
 
 
 TRANSITIONS: Mapping[tuple[WebhookState, WebhookEvent], WebhookState] = {
     (WebhookState.RECEIVED, WebhookEvent.FOLLOWED): WebhookState.DONE,
     (WebhookState.RECEIVED, WebhookEvent.IGNORED): WebhookState.IGNORED,
     (WebhookState.RECEIVED, WebhookEvent.PARKED): WebhookState.PARKED,
+    (WebhookState.PARKED, WebhookEvent.RETRIED): WebhookState.RECEIVED,
 }

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 
 from shared.domain.intents import IntentState, Operation
 from shared.domain.payments import VoidState
+from shared.domain.refunds import RefundState
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,16 @@ class LatestVoid:
     unanswered: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a refund or a void has ended, one of the two; `amount` in minor units of `currency`."""
+
+    amount: int
+    currency: str
+    refund: RefundState | None
+    void: VoidState | None
+
+
 _OPERATORS = "('cancel_order_by_operator', 'refund_order')"
 
 _REQUEST = text("SELECT state, payload, idempotency_key IS NOT NULL AS keyed FROM intents WHERE id = :id")
@@ -50,7 +61,7 @@ _AWAIT = text("""
 
 _AWAIT_INSTEAD = text(f"""
     UPDATE intents SET awaits = :instead
-    WHERE subject = :order_id AND operation IN {_OPERATORS} AND state = 'working' AND awaits = :awaits
+    WHERE subject = :order_id AND operation IN {_OPERATORS} AND state IN ('working', 'parked') AND awaits = :awaits
 """)
 
 _AWAITING = text(f"""
@@ -63,6 +74,14 @@ _HELD_BACK = text(f"""
     SELECT id, operation FROM intents
     WHERE subject = :order_id AND operation IN {_OPERATORS} AND state = 'accepted'
     ORDER BY id
+""")
+
+_ENDED = text("""
+    SELECT r.amount, p.currency, r.state AS refund, NULL AS void FROM refunds r JOIN payments p ON p.id = r.payment_id
+    WHERE r.id = :id AND r.state IN ('completed', 'failed')
+    UNION ALL
+    SELECT p.authorized, p.currency, NULL, v.state FROM voids v JOIN payments p ON p.id = v.payment_id
+    WHERE v.id = :id AND v.state <> 'requested'
 """)
 
 _LATEST_VOID = text("""
@@ -97,6 +116,15 @@ def held_back_locked(connection: Connection, order_id: str) -> list[Asking]:
     """Return who could not be judged yet: the order's money was being taken."""
     rows = connection.execute(_HELD_BACK, {"order_id": order_id})
     return [Asking(row.id, Operation(row.operation)) for row in rows]
+
+
+def ended(connection: Connection, awaited: str) -> Ended | None:
+    """Return how this refund or void has ended; None while it has not."""
+    row = connection.execute(_ENDED, {"id": awaited}).one_or_none()
+    if row is None:
+        return None
+    refund, void = row.refund and RefundState(row.refund), row.void and VoidState(row.void)
+    return Ended(row.amount, row.currency, refund, void)
 
 
 def latest_void_locked(connection: Connection, order_id: str) -> LatestVoid | None:

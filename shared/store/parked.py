@@ -7,7 +7,11 @@ from sqlalchemy import Connection, text
 
 from shared.domain.intents import TASK_OF, IntentState, Operation
 from shared.queues import Task
+from shared.store import operators
 from shared.store.outbox import Message
+
+#: Intents whose answer is to come, or was only that of their parking.
+UNANSWERED = (IntentState.WORKING, IntentState.PARKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,8 @@ class Parked:
     messages: list[Message]
     #: The state of the intent that was named; None when it was a void, a refund or a capture job.
     state: IntentState | None
+    #: The refund or void that the intent awaits, when it has ended and the intent has not.
+    ended: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +41,15 @@ _RETRY = text("""
 """)
 
 _NAMED = text("""
-    SELECT i.operation, i.state, o.id AS order_id FROM intents i LEFT JOIN orders o ON o.id = i.subject WHERE i.id = :id
+    SELECT i.operation, i.state, i.awaits, o.id AS order_id
+    FROM intents i LEFT JOIN orders o ON o.id = i.subject
+    WHERE i.id = :id
 """)
 
 _MONEY_NAMED = text("""
     SELECT 'void.payment' AS task, order_id FROM voids WHERE id = :id
     UNION ALL SELECT 'refund.payment', order_id FROM refunds WHERE id = :id
     UNION ALL SELECT 'capture.payment', order_id FROM capture_jobs WHERE id = :id
-""")
-
-_MONEY = text("""
-    SELECT 'void.payment' AS task, id FROM voids WHERE order_id = :order_id
-    UNION ALL SELECT 'refund.payment', id FROM refunds WHERE order_id = :order_id
-    UNION ALL SELECT 'capture.payment', id FROM capture_jobs WHERE order_id = :order_id
 """)
 
 _OPEN = text("""
@@ -87,16 +89,36 @@ def find(connection: Connection, named: str) -> Parked | None:
     """Return what is parked of an intent, or of a void, a refund or a capture job; None when there is no such thing."""
     intent = connection.execute(_NAMED, {"id": named}).one_or_none()
     if intent:
-        own = Message(TASK_OF[Operation(intent.operation)], named)
         state = IntentState(intent.state)
-        found = _given_up(connection, [own, *_money_of(connection, intent.order_id)])
-        if state is IntentState.PARKED and not found:  # what it waited for went on by itself: it is judged once more
-            found = [own]
-        return Parked(intent.order_id, found, state)
+        own = Message(TASK_OF[Operation(intent.operation)], named)
+        if intent.awaits is None:
+            return Parked(intent.order_id, _unjudged(connection, intent.order_id, own, state), state, None)
+        has_ended = operators.ended(connection, intent.awaits) is not None
+        found = _judged(connection, intent.awaits, state, has_ended=has_ended)
+        return Parked(intent.order_id, found, state, intent.awaits if has_ended and state in UNANSWERED else None)
     money = connection.execute(_MONEY_NAMED, {"id": named}).one_or_none()
     if money is None:
         return None
-    return Parked(money.order_id, _given_up(connection, [Message(Task(money.task), named)]), None)
+    return Parked(money.order_id, _given_up(connection, [Message(Task(money.task), named)]), None, None)
+
+
+def _judged(connection: Connection, awaited: str, state: IntentState, *, has_ended: bool) -> list[Message]:
+    """What carries on an intent that was judged: the task of the row that it awaits, never its own.
+
+    Judged again it would promise another refund.  A row that is going on by itself is woken, so that it answers.
+    """
+    message = Message(Task(connection.execute(_MONEY_NAMED, {"id": awaited}).one().task), awaited)
+    found = _given_up(connection, [message])
+    return [message] if state is IntentState.PARKED and not found and not has_ended else found
+
+
+def _unjudged(connection: Connection, order_id: str | None, own: Message, state: IntentState) -> list[Message]:
+    """What carries on an intent that has promised nothing of its own: its task, or for a shopper's cancel the void."""
+    void = None
+    if order_id and own.task is Task.CANCEL_ORDER:
+        void = operators.latest_void_locked(connection, order_id)
+    found = _given_up(connection, [own, *([Message(Task.VOID_PAYMENT, void.id)] if void else [])])
+    return [own] if state is IntentState.PARKED and not found else found
 
 
 def put_back(connection: Connection, intent_id: str, state: IntentState) -> None:
@@ -107,11 +129,6 @@ def put_back(connection: Connection, intent_id: str, state: IntentState) -> None
 def count_anew(connection: Connection, subject: str) -> None:
     """Give a void, a refund or a capture its attempts back."""
     connection.execute(_COUNT_ANEW, {"id": subject})
-
-
-def _money_of(connection: Connection, order_id: str | None) -> list[Message]:
-    rows = connection.execute(_MONEY, {"order_id": order_id}) if order_id else ()
-    return [Message(Task(row.task), row.id) for row in rows]
 
 
 def _given_up(connection: Connection, messages: list[Message]) -> list[Message]:

@@ -28,6 +28,8 @@ class NewRefund:
     reason: str | None
     source: str
     actor: str
+    #: The intent that promises it; None when it is made instead of a void.
+    intent_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +111,8 @@ class Settled:
 
 
 _INSERT = text("""
-    INSERT INTO refunds (id, order_id, payment_id, amount, reason, source, actor)
-    VALUES (:id, :order_id, :payment_id, :amount, :reason, :source, :actor)
+    INSERT INTO refunds (id, order_id, payment_id, amount, reason, source, actor, intent_id)
+    VALUES (:id, :order_id, :payment_id, :amount, :reason, :source, :actor, :intent_id)
 """)
 
 _OF_ORDER = text("""
@@ -147,7 +149,7 @@ _START = text("""
 _RETRY = text("""
     UPDATE refunds
     SET state = :state, generation = generation + 1, key_since = NULL, provider_id = NULL, last_error = NULL,
-        settled_at = NULL
+        settled_at = NULL, reason = :reason, actor = :actor, intent_id = :intent_id
     WHERE id = :id
 """)
 
@@ -216,10 +218,11 @@ def start_locked(connection: Connection, refund: Refund) -> None:
     connection.execute(_START, {"id": refund.id, "state": state})
 
 
-def retry_locked(connection: Connection, refund_id: str) -> None:
-    """Promise the money of a refund that failed once more, under its next key."""
+def retry_locked(connection: Connection, refund_id: str, reason: str | None, actor: str, intent_id: str | None) -> None:
+    """Promise the money of a refund that failed once more, under its next key, for whoever wants it now."""
     state = advance(TRANSITIONS, RefundState.FAILED, RefundEvent.RETRIED)
-    connection.execute(_RETRY, {"id": refund_id, "state": state})
+    values = {"id": refund_id, "state": state, "reason": reason, "actor": actor, "intent_id": intent_id}
+    connection.execute(_RETRY, values)
 
 
 def renew_key_locked(connection: Connection, refund: Refund) -> bool:

@@ -1,7 +1,10 @@
 """What is parked is put back to work by an operator, with a reason, and ends as if it had never been given up."""
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import psycopg
 import pytest
 
 from tests.problems import assert_problem
@@ -126,3 +129,98 @@ def test_what_is_not_parked_or_unknown_is_refused_and_only_operators_may(shop):
     path = f"/api/admin/intents/{intent_id}/retry"
     for headers in (shop.bearer("service"), {"x-modification-token": purchase.token}):
         assert_problem(shop.http.post(path, json={"reason": "please"}, headers=headers), 403, code="forbidden")
+
+
+@contextmanager
+def no_refund_completes(shop: Shop, purchase: Purchase) -> Iterator[None]:
+    """Let the database refuse to write down that a refund of this order was made."""
+    name = f"broken_{uuid.uuid4().hex}"
+    shop.sql(f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$")
+    shop.sql(
+        f"CREATE TRIGGER {name} BEFORE UPDATE OF state ON refunds FOR EACH ROW"
+        f" WHEN (NEW.state = 'completed' AND NEW.order_id = '{purchase.order_id}') EXECUTE FUNCTION {name}()"
+    )
+    try:
+        yield
+    finally:
+        shop.sql(f"DROP TRIGGER {name} ON refunds")
+        shop.sql(f"DROP FUNCTION {name}")
+
+
+def park_refund(shop: Shop, purchase: Purchase, amount: int) -> tuple[str, str]:
+    """Ask for a part of the money, which is made at the provider but breaks here; returns the intent and the refund."""
+    headers = shop.bearer("admin", "op_1") | {"Prefer": "respond-async", "Idempotency-Key": uuid.uuid4().hex}
+    path = f"/api/admin/orders/{purchase.order_id}/refund"
+    intent_id = shop.http.post(path, json={"amount": amount}, headers=headers).json()["intent"]
+    awaited = "SELECT i.awaits FROM intents i JOIN outbox b ON b.subject = i.awaits WHERE i.id = %s AND b.breakages > 0"
+    ((refund_id,),) = eventually(lambda: shop.sql(awaited, intent_id))
+    shop.sql("UPDATE outbox SET breakages = 99, due_at = now() WHERE subject = %s", refund_id)
+    eventually(lambda: parked(shop, refund_id) == [True])
+    assert state_of(shop, intent_id) == "parked"
+    return intent_id, str(refund_id)
+
+
+def state_of(shop: Shop, intent_id: str) -> str:
+    """How far an intent has come."""
+    return str(shop.intent(f"/intents/{intent_id}", shop.bearer("admin"))["state"])
+
+
+@pytest.mark.usefixtures("breaks_on_purpose")
+def test_a_parked_intent_whose_refund_went_on_by_itself_is_answered_and_pays_once(shop):
+    purchase = shop.buy_captured()
+    with no_refund_completes(shop, purchase):
+        intent_id, refund_id = park_refund(shop, purchase, 10)
+    shop.compare(purchase.reference)  # what the provider shows wakes the refund
+    eventually(lambda: shop.view(purchase.order_id)["refunds"][0]["status"] == "completed")
+    answer = shop.retry(intent_id)
+    assert answer.status_code == 200, answer.text
+    eventually(lambda: state_of(shop, intent_id) == "done")
+    given = shop.intent(f"/intents/{intent_id}", shop.bearer("admin"))["answer"]["body"]["data"]["refund"]
+    assert (given["refundId"], given["amount"], given["status"]) == (refund_id, 10, "completed")
+    assert shop.ledger(purchase.reference).count("refund.created") == 1
+    assert shop.view(purchase.order_id)["payment"]["refunded"] == 1000
+    assert_problem(shop.retry(intent_id), 409, code="not_parked")
+
+
+@pytest.mark.usefixtures("breaks_on_purpose")
+def test_a_refund_and_its_intent_retried_one_after_the_other_pay_once(shop):
+    purchase = shop.buy_captured()
+    with no_refund_completes(shop, purchase):
+        intent_id, refund_id = park_refund(shop, purchase, 10)
+    shop.unheard(purchase.reference)
+    assert shop.retry(refund_id).status_code == 200
+    assert shop.retry(intent_id).status_code == 200
+    eventually(lambda: state_of(shop, intent_id) == "done")
+    assert [one["refund_id"] for one in shop.view(purchase.order_id)["refunds"]] == [refund_id]
+    assert shop.ledger(purchase.reference).count("refund.created") == 1
+
+
+@pytest.mark.usefixtures("breaks_on_purpose")
+def test_a_parked_intent_is_retried_with_its_own_refund_and_no_other(shop):
+    purchase = shop.buy_captured()
+    shop.unheard(purchase.reference)
+    with no_refund_completes(shop, purchase):
+        one, first = park_refund(shop, purchase, 10)
+        other, second = park_refund(shop, purchase, 5)
+    assert shop.retry(first).status_code == 200
+    eventually(lambda: parked(shop, first) == [False])
+    assert shop.retry(one).json() == {"id": one, "retried": []}
+    eventually(lambda: state_of(shop, one) == "done")
+    assert (state_of(shop, other), parked(shop, second)) == ("parked", [True])
+    assert shop.retry(other).json()["retried"] == [{"task": "refund.payment", "id": second}]
+    eventually(lambda: state_of(shop, other) == "done")
+    assert shop.ledger(purchase.reference).count("refund.created") == 2
+
+
+def test_one_intent_cannot_promise_two_refunds_whatever_the_rules_say(shop):
+    purchase = shop.buy_captured()
+    shop.refund(purchase.order_id, key=uuid.uuid4().hex, amount=10)
+    copy = (
+        "INSERT INTO refunds (id, order_id, payment_id, amount, source, actor, intent_id)"
+        " SELECT id || 'b', order_id, payment_id, amount, source, actor, intent_id FROM refunds WHERE order_id = %s"
+    )
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        shop.sql(copy, purchase.order_id)
+    again = "UPDATE intents SET state = 'accepted' WHERE subject = %s AND operation = 'refund_order'"
+    with pytest.raises(psycopg.errors.CheckViolation):
+        shop.sql(again, purchase.order_id)

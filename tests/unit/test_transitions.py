@@ -120,6 +120,7 @@ TABLES: list[tuple[Mapping[Any, Any], type[StrEnum], type[StrEnum], str]] = [
         received + followed = done
         received + ignored = ignored
         received + parked = parked
+        parked + retried = received
         """,
     ),
     (
@@ -178,7 +179,7 @@ def test_a_table_holds_nothing_but_its_own_states_and_events(
         (payments.CAPTURE_TRANSITIONS, {"done", "removed", "failed"}),
         (payments.VOID_TRANSITIONS, {"released", "overtaken", "refused"}),
         (emails.TRANSITIONS, {"sent", "refused"}),
-        (webhooks.TRANSITIONS, {"done", "ignored", "parked"}),
+        (webhooks.TRANSITIONS, {"done", "ignored"}),
         (refunds.TRANSITIONS, set()),
         (intents.TRANSITIONS, {"done", "refused"}),
     ],
