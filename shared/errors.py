@@ -151,6 +151,12 @@ class NotParked(Problem):
     code, http_status = "not_parked", 409
 
 
+class AlreadyRunning(Problem):
+    """The same request came again and is under way; it answers for this one too."""
+
+    code, http_status = "already_running", 409
+
+
 class KeyRequired(Problem):
     """A refund of a part needs an Idempotency-Key: repeated without one, it would be another refund."""
 

@@ -139,4 +139,7 @@ class Worker(CeleryTask[[str], None]):
         title = f"{message.task} {message.subject} {reason} and is parked"
         work.alert(f"parked:{message.task}:{message.subject}", Severity.CRITICAL, title, None)
         problem = Parked()
-        work.ring(*intents.park(work.connection, message.subject, problem.http_status, problem.body()))
+        for bell in intents.park(work.connection, message.subject, problem.http_status, problem.body()):
+            work.ring(bell)
+            for task in (Task.REFUND_ORDER, Task.CANCEL_ORDER_BY_OPERATOR):  # it may have waited for this capture
+                work.strike(task, bell.intent_id)

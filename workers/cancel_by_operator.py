@@ -24,7 +24,7 @@ from workers.answers import GivenBack, canceled_by_operator
 from workers.app import app
 from workers.base import Work, Worker
 from workers.cancel import notice, record
-from workers.operators import STATUS_OF_VOID, Case, finish, open_case, shown
+from workers.operators import STATUS_OF_VOID, Case, finish, open_case, shown, wait_for_capture
 from workers.refunding import cools_until, promise
 
 #: Who canceled an order, in the client contract's words.
@@ -39,7 +39,7 @@ def cancel_order_by_operator(task: Worker, intent_id: str) -> None:
         if case is None:
             return
         if case.balance.status is PaymentStatus.CAPTURING:  # the capture's outcome wakes it
-            work.stage(Task.CANCEL_ORDER_BY_OPERATOR, intent_id, delay=task.mesh.settings.patience)
+            wait_for_capture(task, work, case)
             return
         work.strike(Task.CANCEL_ORDER_BY_OPERATOR, intent_id)
         if case.held.order.status is OrderStatus.CANCELED:

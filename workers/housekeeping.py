@@ -4,7 +4,7 @@ import msgspec
 
 from shared.domain.intents import TASK_OF, TRANSITIONS, IntentEvent, IntentState
 from shared.domain.transitions import advance
-from shared.errors import NotFound, NotParked, Problem
+from shared.errors import AlreadyRunning, NotFound, NotParked, Problem
 from shared.queues import Queue, Task
 from shared.requests import Retry as Body
 from shared.store import alerts, intents, orders, outbox, parked, reconciliations
@@ -13,6 +13,9 @@ from shared.store.timeline import Entry
 from workers.app import app
 from workers.base import Work, Worker
 from workers.operators import answer_when_ended
+
+#: Tasks whose alert stays until the money is known to have arrived.
+MONEY = (Task.VOID_PAYMENT, Task.REFUND_PAYMENT, Task.CAPTURE_PAYMENT)
 
 #: Messages taken in one transaction; small enough to publish well within `patience`.
 BATCH = 500
@@ -47,7 +50,7 @@ def retry_intent(task: Worker, intent_id: str) -> None:
 
 
 def find(work: Work, asked: Retry) -> Parked:
-    """Lock the order, and find what is parked.  Raises `NotFound` or `NotParked`."""
+    """Lock the order, and find what is parked.  Raises `NotFound`, `NotParked` or `AlreadyRunning`."""
     found = parked.find(work.connection, asked.subject)
     if found and found.order_id:
         orders.lock(work.connection, found.order_id)
@@ -56,6 +59,8 @@ def find(work: Work, asked: Retry) -> Parked:
         raise NotFound("There is no such intent")
     if not found.messages and not found.ended:
         raise NotParked
+    if parked.is_repeated(work.connection, asked.subject):
+        raise AlreadyRunning
     return found
 
 
@@ -70,7 +75,11 @@ def put_back(work: Work, asked: Retry, found: Parked) -> None:
     for message in found.messages:
         work.stage(*message)
         parked.count_anew(work.connection, message.subject)
-        if message.task in TASK_OF.values():  # its outcome will stand in the intent
+        if message.task in TASK_OF.values() and message not in own:
+            parked.put_back(work.connection, message.subject, TRANSITIONS[IntentState.PARKED, IntentEvent.RETRIED])
+        elif message.task is Task.PROCESS_WEBHOOK:
+            parked.put_event_back(work.connection, message.subject)
+        if message.task not in MONEY:  # its outcome will stand in the intent, or the event
             alerts.resolve(work.connection, parked.cause(message))
     if found.order_id:
         reason = msgspec.convert(asked.payload, Body).reason

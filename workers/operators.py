@@ -11,14 +11,15 @@ from typing import Any
 from shared.domain.intents import TASK_OF, IntentState, Operation
 from shared.domain.payments import VoidState
 from shared.domain.refunds import Balance, RefundState
-from shared.errors import NotFound, Problem, RefundFailed, VoidFailed
+from shared.errors import NotFound, Parked, Problem, RefundFailed, VoidFailed
 from shared.queues import Task
-from shared.store import intents, operators, orders, refunds
+from shared.store import intents, operators, orders, parked, refunds
 from shared.store.operators import Request
 from shared.store.orders import HeldOrder
+from shared.store.outbox import Message
 from shared.store.refunds import Shown
 from workers.answers import GivenBack, canceled_by_operator, refunded
-from workers.base import Work
+from workers.base import Work, Worker
 
 #: How a void stands, in the words of a refund.
 STATUS_OF_VOID: Mapping[VoidState, RefundState] = {
@@ -92,6 +93,17 @@ def shown(work: Work, order_id: str) -> dict[str, Any]:
     """Return the order as operators see it, with its refunds."""
     view = orders.view(work.connection, order_id) or {}
     return view | {"refunds": refunds.of_order(work.connection, order_id)}
+
+
+def wait_for_capture(task: Worker, work: Work, case: Case) -> None:
+    """The money is being taken: the capture's outcome wakes the request; it is parked with a capture that is."""
+    message = Message(Task(task.name), case.intent_id)
+    if case.held.job_id and parked.is_given_up(work.connection, Message(Task.CAPTURE_PAYMENT, case.held.job_id)):
+        problem = Parked()
+        work.strike(*message)
+        work.ring(*intents.park(work.connection, case.intent_id, problem.http_status, problem.body()))
+    else:
+        work.stage(*message, delay=task.mesh.settings.patience)
 
 
 def wake(work: Work, order_id: str) -> None:

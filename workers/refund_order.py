@@ -23,7 +23,7 @@ from shared.store.timeline import Entry
 from workers.answers import GivenBack, refunded
 from workers.app import app
 from workers.base import Work, Worker
-from workers.operators import STATUS_OF_VOID, Case, finish, open_case, refuse, shown
+from workers.operators import STATUS_OF_VOID, Case, finish, open_case, refuse, shown, wait_for_capture
 from workers.refunding import cools_until, promise
 
 
@@ -36,7 +36,7 @@ def refund_order(task: Worker, intent_id: str) -> None:
             return
         way = WAY[case.balance.status]
         if way is Way.WAIT:  # the capture's outcome wakes it
-            work.stage(Task.REFUND_ORDER, intent_id, delay=task.mesh.settings.patience)
+            wait_for_capture(task, work, case)
             return
         work.strike(Task.REFUND_ORDER, intent_id)
         try:

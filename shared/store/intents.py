@@ -129,6 +129,8 @@ _PARK = text("""
         OR state = 'working' AND subject = (SELECT order_id FROM voids WHERE id = :subject)
             AND (awaits IS NULL OR awaits = :subject)
         OR state = 'working' AND subject = (SELECT order_id FROM refunds WHERE id = :subject) AND awaits = :subject
+        OR state = 'accepted' AND operation IN ('cancel_order_by_operator', 'refund_order')
+            AND subject = (SELECT order_id FROM capture_jobs WHERE id = :subject AND state = 'active')
     )
     RETURNING id, waiters
 """)
@@ -210,7 +212,7 @@ def end(connection: Connection, intent_id: str, state: IntentState, status: int,
 
 
 def park(connection: Connection, subject: str, status: int, body: str) -> list[Bell]:
-    """A task for this id broke too often: park the intent of this id, or those that wait for this void or refund."""
+    """A task for this id broke too often: park the intent of this id, or those that wait for its money."""
     values = {"subject": subject, "status": status, "body": body}
     return [Bell(row.id, row.waiters) for row in connection.execute(_PARK, values)]
 

@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from shared.domain.intents import TASK_OF, IntentState, Operation
+from shared.domain.transitions import advance
+from shared.domain.webhooks import TRANSITIONS, WebhookEvent, WebhookState
 from shared.queues import Task
 from shared.store import operators
 from shared.store.outbox import Message
@@ -20,7 +22,7 @@ class Parked:
 
     order_id: str | None
     messages: list[Message]
-    #: The state of the intent that was named; None when it was a void, a refund or a capture job.
+    #: The state of the intent that was named; None when it was anything else.
     state: IntentState | None
     #: The refund or void that the intent awaits, when it has ended and the intent has not.
     ended: str | None
@@ -50,6 +52,9 @@ _MONEY_NAMED = text("""
     SELECT 'void.payment' AS task, order_id FROM voids WHERE id = :id
     UNION ALL SELECT 'refund.payment', order_id FROM refunds WHERE id = :id
     UNION ALL SELECT 'capture.payment', order_id FROM capture_jobs WHERE id = :id
+    UNION ALL SELECT 'webhook.process', p.order_id
+        FROM webhook_events w LEFT JOIN payments p ON p.provider = w.provider AND p.reference = w.reference
+        WHERE w.id = :id
 """)
 
 _OPEN = text("""
@@ -64,6 +69,34 @@ _AGAIN = text("""
     UPDATE intents
     SET state = :state, answer_status = NULL, answer_body = NULL, ended_at = NULL
     WHERE id = :id AND state = 'parked'
+""")
+
+_CAPTURING = text("SELECT id FROM capture_jobs WHERE order_id = :order_id AND state = 'active'")
+
+# Of parked requests that are one another's repetition at most one may run: the one that is named, else the latest.
+_BEHIND_CAPTURE = text("""
+    SELECT DISTINCT ON (i.operation, i.actor, i.idempotency_key, i.fingerprint) i.id, i.operation
+    FROM intents i
+    WHERE i.subject = (SELECT order_id FROM capture_jobs WHERE id = :job_id) AND i.state = 'parked' AND i.awaits IS NULL
+      AND i.operation IN ('cancel_order_by_operator', 'refund_order')
+      AND NOT EXISTS (
+        SELECT FROM intents t
+        WHERE (t.subject, t.operation, t.actor, t.fingerprint) = (i.subject, i.operation, i.actor, i.fingerprint)
+          AND t.idempotency_key IS NULL AND i.idempotency_key IS NULL AND t.state IN ('accepted', 'working')
+      )
+    ORDER BY i.operation, i.actor, i.idempotency_key, i.fingerprint, i.id = :named DESC, i.id DESC
+""")
+
+_TWIN = text("""
+    SELECT EXISTS (
+        SELECT FROM intents i JOIN intents t USING (subject, operation, actor, fingerprint)
+        WHERE i.id = :id AND i.state = 'parked' AND i.idempotency_key IS NULL
+          AND t.idempotency_key IS NULL AND t.state IN ('accepted', 'working')
+    )
+""")
+
+_EVENT_AGAIN = text("""
+    UPDATE webhook_events SET state = :state, ended_at = NULL WHERE id = :id AND state = 'parked'
 """)
 
 # One attempt is left on record: it may have reached the provider, and is read back before the next.
@@ -86,7 +119,7 @@ def retry(connection: Connection, intent_id: str) -> Retry:
 
 
 def find(connection: Connection, named: str) -> Parked | None:
-    """Return what is parked of an intent, or of a void, a refund or a capture job; None when there is no such thing."""
+    """Return what is parked of an intent, a void, a refund, a capture job or a webhook event; None: of nothing."""
     intent = connection.execute(_NAMED, {"id": named}).one_or_none()
     if intent:
         state = IntentState(intent.state)
@@ -99,7 +132,8 @@ def find(connection: Connection, named: str) -> Parked | None:
     money = connection.execute(_MONEY_NAMED, {"id": named}).one_or_none()
     if money is None:
         return None
-    return Parked(money.order_id, _given_up(connection, [Message(Task(money.task), named)]), None, None)
+    found = _given_up(connection, [Message(Task(money.task), named)])
+    return Parked(money.order_id, found + _behind(connection, found, named), None, None)
 
 
 def _judged(connection: Connection, awaited: str, state: IntentState, *, has_ended: bool) -> list[Message]:
@@ -113,12 +147,48 @@ def _judged(connection: Connection, awaited: str, state: IntentState, *, has_end
 
 
 def _unjudged(connection: Connection, order_id: str | None, own: Message, state: IntentState) -> list[Message]:
-    """What carries on an intent that has promised nothing of its own: its task, or for a shopper's cancel the void."""
-    void = None
-    if order_id and own.task is Task.CANCEL_ORDER:
+    """What carries on an intent that has promised nothing of its own: its task, and what that has to wait for.
+
+    A shopper's cancel waits for the order's void, an operator's request for its capture.
+    """
+    found = _given_up(connection, [own, *_in_the_way(connection, order_id, own.task)])
+    found += [message for message in _behind(connection, found, own.subject) if message not in found]
+    if state is IntentState.PARKED and own not in found and not any(task is Task.VOID_PAYMENT for task, _ in found):
+        found.append(own)
+    return found
+
+
+def _in_the_way(connection: Connection, order_id: str | None, task: Task) -> list[Message]:
+    if order_id and task is Task.CANCEL_ORDER:
         void = operators.latest_void_locked(connection, order_id)
-    found = _given_up(connection, [own, *([Message(Task.VOID_PAYMENT, void.id)] if void else [])])
-    return [own] if state is IntentState.PARKED and not found else found
+        return [Message(Task.VOID_PAYMENT, void.id)] if void else []
+    if order_id and task in (Task.CANCEL_ORDER_BY_OPERATOR, Task.REFUND_ORDER):
+        jobs = connection.execute(_CAPTURING, {"order_id": order_id}).scalars()
+        return [Message(Task.CAPTURE_PAYMENT, job_id) for job_id in jobs]
+    return []
+
+
+def _behind(connection: Connection, found: list[Message], named: str) -> list[Message]:
+    """The requests of operators that were parked because the capture which they wait for was."""
+    captures = [message.subject for message in found if message.task is Task.CAPTURE_PAYMENT]
+    rows = [row for job in captures for row in connection.execute(_BEHIND_CAPTURE, {"job_id": job, "named": named})]
+    return [Message(TASK_OF[Operation(row.operation)], row.id) for row in rows]
+
+
+def is_given_up(connection: Connection, message: Message) -> bool:
+    """Whether nobody carries this on before a person says so."""
+    return bool(_given_up(connection, [message]))
+
+
+def is_repeated(connection: Connection, intent_id: str) -> bool:
+    """Whether a repetition of this parked intent is under way, which no key tells from it."""
+    return bool(connection.execute(_TWIN, {"id": intent_id}).scalar())
+
+
+def put_event_back(connection: Connection, event_id: str) -> None:
+    """Let a parked webhook event be followed again."""
+    state = advance(TRANSITIONS, WebhookState.PARKED, WebhookEvent.RETRIED)
+    connection.execute(_EVENT_AGAIN, {"id": event_id, "state": state})
 
 
 def put_back(connection: Connection, intent_id: str, state: IntentState) -> None:

@@ -75,7 +75,8 @@ def test_a_parked_void_goes_on_by_its_own_id(shop):
     assert not any(alert["open"] for alert in shop.alerts(purchase.order_id))
 
 
-def test_a_parked_capture_goes_on_and_what_waited_for_it_too(shop):
+@pytest.mark.parametrize("named", ["the capture", "the request"])
+def test_a_parked_capture_goes_on_and_what_waited_for_it_too(shop, named):
     reference = shop.authorize()
     shop.fault("capture", "drop_after", reference=reference)
     body = shop.order(reference)
@@ -86,10 +87,15 @@ def test_a_parked_capture_goes_on_and_what_waited_for_it_too(shop):
     eventually(lambda: shop.view(purchase.order_id)["payment"]["status"] == "capturing")
     headers = shop.bearer("admin", "op_1") | {"Prefer": "respond-async"}
     accepted = shop.http.post(f"/api/admin/orders/{purchase.order_id}/cancel", json={}, headers=headers)
+    intent_id = accepted.json()["intent"]
     job_id = give_up(shop, "capture_jobs", purchase)
+    eventually(lambda: state_of(shop, intent_id) == "parked")
+    assert shop.reminders(intent_id) == 0
+    assert_problem(shop.refund(purchase.order_id), 500, code="parked")  # it would wait behind the same capture
     shop.behave()
-    assert shop.retry(job_id).status_code == 200
-    answer = eventually(lambda: shop.intent(accepted.headers["location"], shop.bearer("admin"))["answer"])
+    assert shop.retry(job_id if named == "the capture" else intent_id).status_code == 200
+    eventually(lambda: state_of(shop, intent_id) == "done")
+    answer = shop.intent(accepted.headers["location"], shop.bearer("admin"))["answer"]
     assert answer["body"]["data"]["refundDetails"]["status"] == "completed"
     assert shop.ledger(reference)[2:] == ["payment_intent.captured", "refund.created"]
     assert parked(shop, job_id) == [False]
@@ -149,9 +155,14 @@ def no_refund_completes(shop: Shop, purchase: Purchase) -> Iterator[None]:
 
 def park_refund(shop: Shop, purchase: Purchase, amount: int) -> tuple[str, str]:
     """Ask for a part of the money, which is made at the provider but breaks here; returns the intent and the refund."""
-    headers = shop.bearer("admin", "op_1") | {"Prefer": "respond-async", "Idempotency-Key": uuid.uuid4().hex}
+    return park_request(shop, purchase, {"Idempotency-Key": uuid.uuid4().hex}, amount=amount)
+
+
+def park_request(shop: Shop, purchase: Purchase, headers: dict[str, str], **body: int) -> tuple[str, str]:
+    """The same for any request."""
+    headers = shop.bearer("admin", "op_1") | {"Prefer": "respond-async"} | headers
     path = f"/api/admin/orders/{purchase.order_id}/refund"
-    intent_id = shop.http.post(path, json={"amount": amount}, headers=headers).json()["intent"]
+    intent_id = shop.http.post(path, json=body, headers=headers).json()["intent"]
     awaited = "SELECT i.awaits FROM intents i JOIN outbox b ON b.subject = i.awaits WHERE i.id = %s AND b.breakages > 0"
     ((refund_id,),) = eventually(lambda: shop.sql(awaited, intent_id))
     shop.sql("UPDATE outbox SET breakages = 99, due_at = now() WHERE subject = %s", refund_id)
@@ -224,3 +235,44 @@ def test_one_intent_cannot_promise_two_refunds_whatever_the_rules_say(shop):
     again = "UPDATE intents SET state = 'accepted' WHERE subject = %s AND operation = 'refund_order'"
     with pytest.raises(psycopg.errors.CheckViolation):
         shop.sql(again, purchase.order_id)
+
+
+@pytest.mark.usefixtures("breaks_on_purpose")
+def test_a_parked_intent_whose_repetition_is_under_way_is_left_to_it(shop):
+    purchase = shop.buy_captured()
+    shop.unheard(purchase.reference)
+    headers = shop.bearer("admin", "op_1") | {"Prefer": "respond-async"}
+    path = f"/api/admin/orders/{purchase.order_id}/refund"
+    with no_refund_completes(shop, purchase):
+        intent_id, refund_id = park_request(shop, purchase, {})
+    repeated = shop.http.post(path, json={}, headers=headers).json()["intent"]
+    eventually(lambda: state_of(shop, repeated) == "working")
+    assert_problem(shop.retry(intent_id), 409, code="already_running")
+    assert shop.retry(refund_id).status_code == 200
+    eventually(lambda: state_of(shop, repeated) == "done")
+    assert shop.retry(intent_id).status_code == 200
+    eventually(lambda: state_of(shop, intent_id) == "done")
+    assert shop.ledger(purchase.reference).count("refund.created") == 1
+
+
+@pytest.mark.usefixtures("breaks_on_purpose")
+def test_a_parked_webhook_event_is_followed_after_all(shop):
+    purchase = shop.buy_captured()
+    shop.unheard(purchase.reference)
+    (event,) = shop.sent(purchase.reference, "payment_intent.amount_capturable_updated")
+    claim = {"id": "du_not_yet", "object": "dispute", "payment_intent": purchase.reference}
+    name = f"evt_{uuid.uuid4().hex}"
+    shop.tell(event | {"id": name, "type": "charge.dispute.created", "data": {"object": claim}})
+    broken = "SELECT subject FROM outbox JOIN webhook_events w ON w.id = subject WHERE event_id = %s AND breakages > 0"
+    ((event_id,),) = eventually(lambda: shop.sql(broken, name))
+    shop.sql("UPDATE outbox SET breakages = 99, due_at = now() WHERE subject = %s", event_id)
+    eventually(lambda: parked(shop, event_id) == [True])
+    dispute_id = shop.happen("dispute", purchase.reference)["id"]
+    shop.sql("UPDATE webhook_events SET object_id = %s WHERE id = %s", dispute_id, event_id)
+    answer = shop.retry(event_id)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["retried"] == [{"task": "webhook.process", "id": event_id}]
+    eventually(lambda: shop.sql("SELECT 1 FROM webhook_events WHERE id = %s AND state = 'done'", event_id))
+    assert parked(shop, event_id) == [False]
+    assert_retried(shop, purchase, "webhook.process", event_id)
+    assert any("disputes" in alert["title"] for alert in shop.alerts(purchase.order_id))

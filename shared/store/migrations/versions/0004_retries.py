@@ -30,6 +30,7 @@ INTENTS = """
 UPDATE intents SET state = 'working' WHERE state = 'accepted' AND awaits IS NOT NULL;
 ALTER TABLE intents ADD CONSTRAINT intents_judged_once CHECK (awaits IS NULL OR state <> 'accepted');
 CREATE INDEX intents_awaits ON intents (awaits) WHERE awaits IS NOT NULL;
+CREATE INDEX intents_parked ON intents (subject) WHERE state = 'parked' AND awaits IS NULL;
 """
 
 TRANSITIONS = (
