@@ -8,11 +8,12 @@ import falcon
 import msgspec
 
 from shared.errors import Invalid, Malformed, NotFound, TooLarge, UnsupportedMediaType
-from shared.requests import ID, ID_LENGTH
+from shared.requests import ID, ID_LENGTH, PLAIN
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 _ID = re.compile(ID)
+_PLAIN = re.compile(PLAIN)
 
 #: Reads numbers as they are written: no float is ever an amount of money.
 _exact = msgspec.json.Decoder(float_hook=Decimal)
@@ -31,11 +32,13 @@ def read(request: falcon.Request, shape: type[Body], limit: int) -> Body:
     if body and media_type != falcon.MEDIA_JSON:
         raise UnsupportedMediaType
     try:
-        return _decoded(body or b"{}", shape)
+        found = _decoded(body or b"{}", shape)
+        _refuse_fancy_amounts(found, body)
     except msgspec.ValidationError as error:
         raise Invalid(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed("The body is not JSON") from error
+    return found
 
 
 def raw(request: falcon.Request, limit: int) -> bytes:
@@ -58,6 +61,15 @@ def _decoded(raw: bytes, shape: type[Body]) -> Body:
             raise
         except (msgspec.DecodeError, RecursionError, InvalidOperation):  # the last: an exponent beyond all bounds
             raise error from None
+
+
+def _refuse_fancy_amounts(found: msgspec.Struct, raw: bytes) -> None:
+    names = zip(found.__struct_fields__, found.__struct_encode_fields__, strict=True)
+    amounts = [name for field, name in names if isinstance(getattr(found, field), Decimal)]
+    written = _exact.decode(raw) if amounts else {}
+    for name in amounts:
+        if isinstance(written[name], str) and not _PLAIN.match(written[name]):
+            raise msgspec.ValidationError(f"{name} must be written in digits, such as 1500.00")
 
 
 def _with_integers(value: Any) -> Any:

@@ -117,6 +117,9 @@ class StockLevel(Struct, frozen=True, forbid_unknown_fields=True):
     quantity: Annotated[int, Meta(ge=0, le=1_000_000_000)]
 
 
+#: A string that is an amount of money: digits and a point, nothing else that Python takes for a number.
+PLAIN = r"^[0-9]{1,12}(\.[0-9]{1,3})?" + END
+
 #: A decimal number in major units, as a JSON number or string; read as it is written, so that no float touches it.
 Major = Annotated[
     Decimal,
@@ -125,6 +128,7 @@ Major = Annotated[
         extra_json_schema={
             "type": ["number", "string"],
             "format": "decimal",
+            "pattern": PLAIN,
             "exclusiveMinimum": 0,
             "maximum": 999_999_999_999,
         },

@@ -1,9 +1,11 @@
 """Bodies and ids: what is not as it should be is refused before anything is recorded."""
 
+from decimal import Decimal
 from typing import Any
 
 import falcon
 import falcon.testing
+import msgspec
 import pytest
 
 from gateway import bodies
@@ -140,3 +142,17 @@ def test_an_id_that_nothing_can_be_registered_under_is_not_found(identifier: str
 def test_no_amount_of_money_becomes_another_one_on_its_way_through_a_float(amount: str) -> None:
     with pytest.raises(Invalid):
         bodies.read(request(f'{{"amount": {amount}}}'.encode()), Refund, 10_000)
+
+
+@pytest.mark.parametrize(
+    "amount",
+    [" 1", "1 ", "1_0", "\uff11\uff10", "\u0661", "1\n", "+5", "1e2", "1E2", ".5", "5.", "0x1", "", "1.0000", "1" * 13],
+)
+def test_a_string_is_an_amount_of_money_only_when_it_is_written_as_one(amount: str) -> None:
+    with pytest.raises(Invalid):
+        bodies.read(request(msgspec.json.encode({"amount": amount})), Refund, 10_000)
+
+
+@pytest.mark.parametrize(("amount", "meant"), [('"38.00"', "38.00"), ("38.00", "38"), ('"007"', "7"), ("5e-1", "0.5")])
+def test_amounts_of_money_are_read_as_they_are_written(amount: str, meant: str) -> None:
+    assert bodies.read(request(f'{{"amount": {amount}}}'.encode()), Refund, 10_000).amount == Decimal(meant)
