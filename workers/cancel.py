@@ -97,9 +97,10 @@ def notice(held: HeldOrder) -> NewEmail:
     return NewEmail(new_id("mail"), held.id, held.id, Template.ORDER_CANCELED, held.email, context)
 
 
-def record(work: Work, held: HeldOrder, restocked: dict[str, int]) -> None:
-    """Write down that the order was taken back, and which goods returned to stock."""
-    data = {"from": held.order.status, "to": OrderStatus.CANCELED, "restocked": restocked}
+def record(work: Work, held: HeldOrder, restocked: dict[str, int], reason: str | None = None) -> None:
+    """Write down that the order was taken back, why an operator did, and which goods returned to stock."""
+    data: dict[str, object] = {"from": held.order.status, "to": OrderStatus.CANCELED, "restocked": restocked}
+    data |= {"reason": reason} if reason else {}
     work.record(Entry(held.id, OrderEvent.CANCELED, Queue.CANCEL, held.actor, data))
 
 

@@ -57,7 +57,7 @@ def cancel_and_void(_: Worker, work: Work, case: Case) -> None:
         work.strike(Task.CAPTURE_PAYMENT, held.job_id)
     work.stage(Task.VOID_PAYMENT, void_id)
     work.stage(Task.SEND_EMAIL, letter.id)
-    record(work, held, restocked)
+    record(work, held, restocked, reason_of(case))
     work.record(Entry(held.id, PaymentEvent.VOID_STARTED, Queue.CANCEL, held.actor, {"void_id": void_id}))
 
 
@@ -66,7 +66,7 @@ def cancel_only(_: Worker, work: Work, case: Case) -> None:
     letter = notice(case.held)
     restocked = cancellations.cancel_locked(work.connection, case.held, SOURCE, letter)
     work.stage(Task.SEND_EMAIL, letter.id)
-    record(work, case.held, restocked)
+    record(work, case.held, restocked, reason_of(case))
     answer_by_state(work, case)
 
 
@@ -82,14 +82,21 @@ def cancel_and_refund(task: Worker, work: Work, case: Case) -> None:
     letter = paid_notice(case, is_refunded=not body.skip_refund)
     restocked = cancellations.cancel_locked(work.connection, case.held, SOURCE, letter, kept)
     work.stage(Task.SEND_EMAIL, letter.id)
-    record(work, case.held, restocked)
+    record(work, case.held, restocked, body.reason)
     if refund_id and until:
         given = GivenBack(refund_id, case.balance.left, case.balance.currency, RefundState.INITIATED)
         finish(work, case.intent_id, canceled_by_operator(shown(work, case.held.id), given))
     elif refund_id:
         operators.await_outcome_locked(work.connection, case.intent_id, refund_id)
+    elif body.skip_refund:  # what was given back before is not this cancel's doing
+        finish(work, case.intent_id, canceled_by_operator(shown(work, case.held.id), None))
     else:
         answer_by_state(work, case)
+
+
+def reason_of(case: Case) -> str | None:
+    """The operator's own words."""
+    return msgspec.convert(case.request.payload, OrderCancellation).reason
 
 
 def promise_rest(work: Work, case: Case, reason: str | None, delay: float | None) -> str:

@@ -27,6 +27,9 @@ from workers.answers import GivenBack
 from workers.app import app
 from workers.base import Work, Worker
 
+#: Seconds after which a claim allows no call any more: whoever slept that long does not know what happened meanwhile.
+CLAIM_LASTS = 60.0
+
 #: What a refund's status at the provider means to ours.
 MEANING = {
     RefundStatus.PENDING: RefundEvent.PENDING,
@@ -47,11 +50,13 @@ class Outcome:
 @app.task(base=Worker, bind=True, name=Task.REFUND_PAYMENT)
 def refund_payment(task: Worker, refund_id: str) -> None:
     """Carry out one refund; safe to run any number of times."""
-    claimed_at = time.monotonic()
+    claimed_at = now()
     refund = claim(task, refund_id)
     if refund is None:  # a twin already settled it
         return
     outcome = call(task.mesh.providers[refund.provider], refund, claimed_at)
+    if outcome is None:  # the row stands in the outbox; the sweep comes back to it
+        return
     with task.work() as work:
         orders.lock(work.connection, refund.order_id)
         settle(task, work, refund, outcome)
@@ -95,12 +100,23 @@ def claim(task: Worker, refund_id: str) -> Refund | None:
         return refund.started()
 
 
-def call(provider: PaymentProvider, refund: Refund, claimed_at: float) -> Outcome:
-    """Ask the provider; after an attempt without an answer, first find out what became of it."""
+def now() -> float:
+    """Seconds on a clock that also counts while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def call(provider: PaymentProvider, refund: Refund, claimed_at: float) -> Outcome | None:
+    """Ask the provider; after an attempt without an answer, first find out what became of it.
+
+    None when the claim has run out before the provider was asked for anything.
+    """
     try:
         found = look_up(provider, refund)
         if found is None:
-            if time.monotonic() - claimed_at >= refund.key_lives:
+            since = now() - claimed_at
+            if since >= CLAIM_LASTS:
+                return None
+            if since >= refund.key_lives:
                 return Outcome(None)
             found = provider.refund(refund.reference, refund.amount, refund.tag, refund.idempotency_key)
     except Refused as refusal:
@@ -165,14 +181,17 @@ def fail(work: Work, refund: Refund, outcome: Outcome) -> None:
 
 def keep_following(task: Worker, work: Work, refund: Refund, outcome: Outcome, event: RefundEvent) -> None:
     """Unknown is not failed, nor is undecided: the refund goes on, and whoever asked for it is told so."""
-    if not refunds.note_locked(work.connection, refund, outcome.provider_id, outcome.error):
+    is_answered = event is RefundEvent.PENDING
+    provider_id, error = outcome.provider_id, outcome.error
+    if not refunds.note_locked(work.connection, refund, provider_id, error, is_answered=is_answered):
         return
-    task.try_again(work, refund.id, refund.attempts)
-    if event is RefundEvent.UNANSWERED:
+    if is_answered:  # for as long as it takes: days, for some banks; a webhook says when it is over
+        work.stage(Task.REFUND_PAYMENT, refund.id, delay=task.mesh.settings.retry_ceiling)
+        alerts.resolve(work.connection, unanswered(refund))
+    else:
+        task.try_again(work, refund.id, refund.attempts)
         title = f"Order {refund.order_id}: no answer to its refund of {refund.amount} yet"
         work.alert(unanswered(refund), Severity.WARNING, title, refund.order_id)
-    else:
-        alerts.resolve(work.connection, unanswered(refund))
     if refund.is_news(event):
         work.record(Entry(refund.order_id, event, Queue.REFUND, data=facts(refund, outcome)))
     currency = refunds.balance_locked(work.connection, refund.payment_id).currency

@@ -80,14 +80,15 @@ def join(work: Work, case: Case) -> None:
 
 def release(_: Worker, work: Work, case: Case) -> None:
     """The money is only held: release it; the void's first outcome ends the intent."""
-    refuse_part_of_hold(case.balance, wish(case, msgspec.convert(case.request.payload, Body)))
+    body = msgspec.convert(case.request.payload, Body)
+    refuse_part_of_hold(case.balance, wish(case, body))
     void_id = new_id("void")
     payments.start_void_locked(work.connection, case.held.id, case.held.payment_id, case.balance.status, void_id)
     operators.await_outcome_locked(work.connection, case.intent_id, void_id)
     work.stage(Task.VOID_PAYMENT, void_id)
     if case.held.job_id:
         work.strike(Task.CAPTURE_PAYMENT, case.held.job_id)
-    data = {"void_id": void_id}
+    data = {"void_id": void_id} | ({"reason": body.reason} if body.reason else {})
     work.record(Entry(case.held.id, PaymentEvent.VOID_STARTED, Queue.REFUND, case.held.actor, data))
 
 
@@ -112,10 +113,9 @@ def say_not_paid(_: Worker, work: Work, case: Case) -> None:
 
 
 def say_already(_: Worker | None, work: Work, case: Case) -> None:
-    """It is given back already; the provider is not asked."""
+    """It is given back already, which the last of its refunds stands for; the provider is not asked."""
     last = [one for one in case.refunds if one.status is State.COMPLETED][-1]
-    total = GivenBack(last.refund_id, case.balance.refunded, case.balance.currency, State.COMPLETED)
-    finish(work, case.intent_id, refunded(shown(work, case.held.id), total, already_refunded=True))
+    finish(work, case.intent_id, refunded(shown(work, case.held.id), given(case, last), already_refunded=True))
 
 
 CARRY_OUT: Mapping[Way, Callable[[Worker, Work, Case], None]] = {

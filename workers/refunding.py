@@ -38,7 +38,8 @@ def promise(
         new = NewRefund(refund_id, order_id, payment_id, amount, reason, source, actor, intent_id)
         refunds.insert_locked(work.connection, new)
     work.stage(Task.REFUND_PAYMENT, refund_id, delay=delay)
-    work.record(Entry(order_id, event, source, actor, {"refund_id": refund_id, "amount": amount}))
+    data: dict[str, object] = {"refund_id": refund_id, "amount": amount} | ({"reason": reason} if reason else {})
+    work.record(Entry(order_id, event, source, actor, data))
     return refund_id
 
 

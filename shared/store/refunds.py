@@ -160,7 +160,9 @@ _RENEW_KEY = text("""
 """)
 
 _NOTE = text("""
-    UPDATE refunds SET last_error = coalesce(:error, last_error), provider_id = coalesce(:provider_id, provider_id)
+    UPDATE refunds
+    SET last_error = coalesce(:error, last_error), provider_id = coalesce(:provider_id, provider_id),
+        attempts = CASE WHEN :is_answered THEN greatest(attempts - 1, 1) ELSE attempts END
     WHERE id = :id AND generation = :generation AND state = 'processing'
     RETURNING id
 """)
@@ -234,10 +236,15 @@ def renew_key_locked(connection: Connection, refund: Refund) -> bool:
     return connection.execute(_RENEW_KEY, values).scalar() is not None
 
 
-def note_locked(connection: Connection, refund: Refund, provider_id: str | None, error: str | None) -> bool:
-    """Note what is known of an attempt whose outcome is not; False when a twin knows more."""
+def note_locked(
+    connection: Connection, refund: Refund, provider_id: str | None, error: str | None, *, is_answered: bool
+) -> bool:
+    """Note what is known of an attempt whose outcome is not; False when a twin knows more.
+
+    An attempt that `is_answered` does not count: the provider is there, and takes its time.
+    """
     values = {"id": refund.id, "generation": refund.generation, "provider_id": provider_id, "error": error}
-    return connection.execute(_NOTE, values).scalar() is not None
+    return connection.execute(_NOTE, values | {"is_answered": is_answered}).scalar() is not None
 
 
 def settle_locked(

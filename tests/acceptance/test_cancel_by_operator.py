@@ -83,6 +83,15 @@ def test_an_operator_may_keep_the_money_and_give_it_back_later(shop):
     assert moves(shop, purchase) == ["payment_intent.captured", "refund.created"]
 
 
+def test_who_keeps_the_rest_gives_nothing_back_whatever_was_refunded_before(shop):
+    purchase, _ = buy_captured_goods(shop)
+    assert shop.refund(purchase.order_id, uuid.uuid4().hex, amount=8).status_code == 200
+    data = data_of(shop.cancel_by_operator(purchase.order_id, skipRefund=True, reason="It was worn"))
+    assert (data["refundProcessed"], data["refundDetails"]) == (False, None)
+    (entry,) = [one for one in shop.view(purchase.order_id)["timeline"] if one["event"] == "order_canceled"]
+    assert entry["data"]["reason"] == "It was worn"
+
+
 def test_what_was_refunded_in_part_before_is_refunded_up_to_what_was_captured(shop):
     purchase, _ = buy_captured_goods(shop)
     assert shop.refund(purchase.order_id, uuid.uuid4().hex, amount=8).status_code == 200

@@ -1,7 +1,10 @@
 """Refunds by an operator: captured money goes back, never twice and never more than was taken."""
 
+import subprocess
+import sys
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -97,6 +100,14 @@ def test_refunding_a_refunded_order_says_so_and_calls_nobody(shop):
         assert again == first | {"alreadyRefunded": True}
     assert refund_requests(shop, purchase) == before
     assert given_back(shop, purchase) == [3800]
+
+
+def test_what_was_refunded_in_parts_is_told_by_the_last_of_them(shop):
+    purchase = shop.buy_captured()
+    shop.refund(purchase.order_id, key(), amount=10)
+    last = refund_of(shop.refund(purchase.order_id, key(), amount=28))
+    again = refund_of(shop.refund(purchase.order_id))
+    assert again == last | {"alreadyRefunded": True}
 
 
 def test_parts_are_refunded_until_all_is_used_up(shop):
@@ -332,6 +343,31 @@ def test_past_the_life_of_its_key_a_refund_is_read_back_and_not_made_again_under
     assert generation == (2 if fault == "error_500_during" else 1)
 
 
+#: Carries a refund out in a process that slept for more than a minute right after its claim.
+ASLEEP = """
+import sys
+from workers import refund
+clock = iter((0.0, refund.CLAIM_LASTS + 1))
+refund.now = lambda: next(clock)
+refund.refund_payment(sys.argv[1])
+"""
+
+
+def test_a_worker_that_slept_since_its_claim_asks_for_nothing_and_leaves_it_to_the_next(shop):
+    purchase = shop.buy_captured()
+    shop.fault("refund", "drop_before", reference=purchase.reference)
+    refund_id = refund_of(shop.refund(purchase.order_id))["refundId"]
+    postponed = "UPDATE outbox SET due_at = now() + %s * interval '1 hour' WHERE subject = %s RETURNING subject"
+    assert shop.sql(postponed, 1, refund_id) == [(refund_id,)]
+    before = refund_requests(shop, purchase)
+    program = [sys.executable, "-c", ASLEEP, refund_id]
+    subprocess.run(program, env=shop.stack.environment(), check=True, timeout=60, cwd=Path(__file__).parents[2])
+    assert refund_requests(shop, purchase) == before
+    assert shop.sql(postponed, 0, refund_id) == [(refund_id,)]
+    eventually(lambda: money(shop, purchase) == ("refunded", 3800, 0, 3800))
+    assert given_back(shop, purchase) == [3800]
+
+
 def test_a_refund_that_the_provider_has_not_decided_is_followed(shop):
     for outcome in ("succeed", "fail"):
         purchase = shop.buy_captured()
@@ -344,6 +380,34 @@ def test_a_refund_that_the_provider_has_not_decided_is_followed(shop):
         eventually(lambda purchase=purchase, after=after: money(shop, purchase) == after)
         assert len(refund_requests(shop, purchase)) == 1
         assert [alert["open"] for alert in shop.alerts(purchase.order_id)] == ([True] if outcome == "fail" else [])
+
+
+def test_a_refund_that_the_provider_takes_its_time_for_is_never_given_up(shop):
+    purchase = shop.buy_captured()
+    shop.fault("refund", "pending", reference=purchase.reference)
+    refund_id = refund_of(shop.refund(purchase.order_id))["refundId"]
+    limit = shop.settings.retry_limit
+    attempt = "UPDATE refunds SET attempts = %s WHERE id = %s RETURNING last_attempt_at"
+    ((before,),) = shop.sql(attempt, limit, refund_id)
+    count = "SELECT attempts FROM refunds WHERE id = %s AND last_attempt_at > %s + interval '3 seconds'"
+    ((attempts,),) = eventually(lambda: shop.sql(count, refund_id, before))  # so it was looked up more than once
+    assert attempts <= limit + 1
+    (row,) = shop.view(purchase.order_id)["refunds"]
+    shop.happen("succeed", row["provider_id"])
+    eventually(lambda: money(shop, purchase) == ("refunded", 3800, 0, 3800))
+    assert shop.alerts(purchase.order_id) == []
+
+
+def test_who_asks_for_a_refund_that_failed_once_more_says_why_anew(shop):
+    purchase = shop.buy_captured()
+    shop.fault("refund", "decline", reference=purchase.reference)
+    assert_problem(shop.refund(purchase.order_id, reason="It arrived broken"), 502, code="refund_failed")
+    again = {"reason": "The shopper called"}
+    eventually(lambda: shop.refund(purchase.order_id, **again).status_code == 200)
+    view = shop.view(purchase.order_id)
+    assert view["refunds"][0]["reason"] == again["reason"]
+    told = [entry["data"].get("reason") for entry in view["timeline"] if entry["event"].startswith("refund_")]
+    assert [words for words in told if words] == ["It arrived broken", "The shopper called"]
 
 
 def test_a_refund_that_fails_after_it_had_succeeded_is_reopened_and_can_be_made_again(shop):
