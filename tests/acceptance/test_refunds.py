@@ -37,6 +37,8 @@ def money(shop: Shop, purchase: Purchase) -> tuple:
     query = "SELECT status, captured, refunding, refunded FROM payments WHERE order_id = %s"
     ((*stands,),) = shop.sql(query, purchase.order_id)
     payment = shop.view(purchase.order_id)["payment"]
+    if shop.sql(query, purchase.order_id) != [tuple(stands)]:  # it moved between the two looks
+        return money(shop, purchase)
     assert (payment["status"], payment["captured"], payment["refunded"]) == (stands[0], stands[1], stands[3])
     return tuple(stands)
 
