@@ -158,7 +158,7 @@ class OurRefund:
     id: str
     amount: int
     state: RefundState
-    #: Counts the keys under which it was asked for; what an earlier one came to is over.
+    #: Counts the keys under which it was asked for; what failed under an earlier one is over.
     generation: int
     #: The provider's name for it, once it has told us.
     provider_id: str | None
@@ -191,13 +191,24 @@ class Match:
 def judge_refunds(ours: Sequence[OurRefund], theirs: Sequence[TheirRefund]) -> list[Match]:
     """Compare all refunds of one payment, those that only one side has included."""
     named = {refund.provider_id: refund for refund in ours if refund.provider_id}
-    tagged = {(refund.id, refund.generation): refund for refund in ours if not refund.provider_id}
-    found = [(named.get(their.provider_id) or tagged.get(their.tag or ("", 0)), their) for their in theirs]
+    unnamed = {refund.id: refund for refund in ours if not refund.provider_id}
+    found = [(named.get(their.provider_id) or _tagged(unnamed, their), their) for their in theirs]
     seen = {our.id for our, _ in found if our}
     return [
         *(Match(_judge_refund(our, their), our, their) for our, their in found),
         *(Match(REFUND[our.state, Return.ABSENT], our, None) for our in ours if our.id not in seen),
     ]
+
+
+def _tagged(unnamed: Mapping[str, OurRefund], theirs: TheirRefund) -> OurRefund | None:
+    """Find the refund of ours that carries this tag.
+
+    One that was asked for under a former key counts unless it failed: the refund's own task takes it for its outcome.
+    """
+    refund_id, generation = theirs.tag or ("", 0)
+    ours = unnamed.get(refund_id)
+    is_over = ours is not None and generation != ours.generation and theirs.seen is Return.FAILED
+    return None if is_over else ours
 
 
 def _judge_refund(ours: OurRefund | None, theirs: TheirRefund) -> RefundFinding:

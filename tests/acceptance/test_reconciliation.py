@@ -274,6 +274,29 @@ def test_a_refund_that_failed_at_once_moved_no_money_and_is_none_of_ours(shop):
     nothing_is_wrong(shop, purchase)
 
 
+def test_a_refund_of_ours_that_took_effect_under_a_former_key_is_not_taken_for_somebody_elses(shop):
+    purchase = bought_and_captured(shop)
+    shop.unheard(purchase.reference)
+    shop.fault("refund", "decline", reference=purchase.reference)
+    shop.refund(purchase.order_id, key="first", amount=10)
+    ((refund_id,),) = shop.sql("SELECT id FROM refunds WHERE order_id = %s", purchase.order_id)
+    # A twin of the attempt that was refused comes through after all, and then the refund is tried again.
+    tag = {"countermand_refund": refund_id, "countermand_generation": "1"}
+    late = shop.provider.v1.refunds.create({"payment_intent": purchase.reference, "amount": 1000, "metadata": tag})
+    shop.sql(
+        "UPDATE refunds SET state = 'initiated', generation = 2, key_since = NULL, last_error = NULL,"
+        " settled_at = NULL, last_attempt_at = NULL WHERE id = %s",
+        refund_id,
+    )
+    shop.compare(purchase.reference)
+    shop.sql("INSERT INTO outbox (subject, task, due_at) VALUES (%s, 'refund.payment', now())", refund_id)
+    eventually(lambda: payment(shop, purchase)["refunded"] == 1000)
+    ((amount, state, _, provider_id),) = refunds(shop, purchase)
+    assert (amount, state, provider_id) == (1000, "completed", late.id)
+    assert shop.ledger(purchase.reference).count("refund.created") == 1
+    nothing_is_wrong(shop, purchase)
+
+
 # What we began ourselves, and never heard the end of.
 
 

@@ -193,10 +193,20 @@ def test_what_failed_under_an_earlier_key_is_over() -> None:
     ]
 
 
-def test_money_that_went_back_under_an_earlier_key_is_money_that_went_back() -> None:
+@pytest.mark.parametrize("seen", [Return.PENDING, Return.COMPLETED])
+def test_a_refund_that_took_effect_under_an_earlier_key_is_the_one_we_asked_for(seen: Return) -> None:
     again = ours(RefundState.PROCESSING, provider_id=None, generation=2)
-    done = theirs(Return.COMPLETED, tag=("ref_1", 1))
-    assert judge_refunds([again], [done])[0] == Match(RefundFinding.REFUNDED_ELSEWHERE, None, done)
+    done = theirs(seen, tag=("ref_1", 1))
+    (match,) = judge_refunds([again], [done])
+    assert match == Match(REFUND[RefundState.PROCESSING, seen], again, done)
+
+
+def test_a_second_one_that_took_effect_for_the_same_refund_is_not_the_one_we_know() -> None:
+    known = ours(RefundState.COMPLETED, generation=2)
+    twin = theirs(Return.COMPLETED, provider_id="re_2", tag=("ref_1", 1))
+    assert judge_refunds([known], [theirs(Return.COMPLETED, tag=("ref_1", 2)), twin])[1] == Match(
+        RefundFinding.REFUNDED_ELSEWHERE, None, twin
+    )
 
 
 def test_a_refund_of_another_amount_is_not_the_one_we_know() -> None:
