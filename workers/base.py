@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from shared.broker import Publisher
 from shared.db import Locked
+from shared.domain.alerts import parked
 from shared.errors import Parked, Unavailable
 from shared.logging import blame
 from shared.providers.ports import InProgress, Unknown
@@ -137,7 +138,7 @@ class Worker(CeleryTask[[str], None]):
     def _park(self, work: Work, message: Message, reason: str) -> None:
         work.strike(*message)
         title = f"{message.task} {message.subject} {reason} and is parked"
-        work.alert(f"parked:{message.task}:{message.subject}", Severity.CRITICAL, title, None)
+        work.alert(parked(message.task, message.subject), Severity.CRITICAL, title, None)
         problem = Parked()
         for bell in intents.park(work.connection, message.subject, problem.http_status, problem.body()):
             work.ring(bell)

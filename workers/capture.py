@@ -8,6 +8,7 @@ again under the same idempotency key.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shared.domain.alerts import Kind, cause, parked
 from shared.domain.orders import OrderEvent, OrderStatus
 from shared.domain.payments import CaptureState, PaymentEvent
 from shared.providers.ports import (
@@ -134,14 +135,19 @@ def settle(work: Work, capture: Capture, outcome: Outcome, event: PaymentEvent) 
     data = {"job_id": capture.job_id, "captured": outcome.captured, "released": outcome.released}
     data |= {"error": outcome.error} if outcome.error else {}
     work.record(Entry(capture.order_id, event, Queue.CAPTURE, data=data))
-    for cause in ("capture_unanswered", "capture_cannot_wait", f"parked:{Task.CAPTURE_PAYMENT}"):
-        alerts.resolve(work.connection, f"{cause}:{capture.job_id}")
+    for gone in (
+        cause(Kind.CAPTURE_UNANSWERED, capture.job_id),
+        cause(Kind.CAPTURE_CANNOT_WAIT, capture.job_id),
+        parked(Task.CAPTURE_PAYMENT, capture.job_id),
+    ):
+        alerts.resolve(work.connection, gone)
+    alerts.resolve_money(work.connection, capture.order_id, event)
     if event in TAKEN:
         data = {"from": OrderStatus.PENDING, "to": OrderStatus.CAPTURED}
         work.record(Entry(capture.order_id, OrderEvent.CAPTURED, Queue.CAPTURE, data=data))
     if event not in TAKEN or outcome.captured != capture.amount:
         title = f"Order {capture.order_id}: capture of {capture.amount} ended with {outcome.captured} ({event})"
-        work.alert(f"capture_failed:{capture.job_id}", Severity.CRITICAL, title, capture.order_id)
+        work.alert(cause(Kind.CAPTURE_FAILED, capture.job_id), Severity.CRITICAL, title, capture.order_id)
     wake(work, capture.order_id)
 
 
@@ -153,4 +159,4 @@ def keep_trying(task: Worker, work: Work, capture: Capture, error: str) -> None:
         data = {"job_id": capture.job_id, "error": error}
         work.record(Entry(capture.order_id, PaymentEvent.CAPTURE_UNANSWERED, Queue.CAPTURE, data=data))
     title = f"Order {capture.order_id}: no answer to its capture yet"
-    work.alert(f"capture_unanswered:{capture.job_id}", Severity.WARNING, title, capture.order_id)
+    work.alert(cause(Kind.CAPTURE_UNANSWERED, capture.job_id), Severity.WARNING, title, capture.order_id)

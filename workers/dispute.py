@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from shared import money
+from shared.domain.alerts import Kind, cause
 from shared.providers.ports import Dispute, DisputeStatus
 from shared.store import alerts, reconciliations, timeline
 from shared.store.alerts import Severity
@@ -31,16 +32,16 @@ def follow(work: Work, payment_id: str, dispute: Dispute, source: str) -> None:
     known = reconciliations.lock(work.connection, payment_id)
     if timeline.tells(work.connection, known.order_id, list(ENDED.values()), "dispute", dispute.reference):
         return
-    cause = f"dispute:{dispute.reference}"
+    claim = cause(Kind.DISPUTE, dispute.reference)
     amount = money.text(dispute.amount, dispute.currency)
     data = {"dispute": dispute.reference, "amount": dispute.amount}
     if dispute.status is not DisputeStatus.OPEN:
         work.record(Entry(known.order_id, ENDED[dispute.status], source, data=data))
-        alerts.resolve(work.connection, cause)
-    elif cause not in known.alarms:
+        alerts.resolve(work.connection, claim)
+    elif claim not in known.alarms:
         work.record(Entry(known.order_id, DisputeEvent.OPENED, source, data=data))
         title = f"Order {known.order_id}: the cardholder disputes {amount} (answer it at the provider)"
-        work.alert(cause, Severity.CRITICAL, title, known.order_id)
+        work.alert(claim, Severity.CRITICAL, title, known.order_id)
     if dispute.status is DisputeStatus.LOST:
         title = f"Order {known.order_id}: the dispute of {amount} is lost"
-        work.alert(f"dispute_lost:{dispute.reference}", Severity.CRITICAL, title, known.order_id)
+        work.alert(cause(Kind.DISPUTE_LOST, dispute.reference), Severity.CRITICAL, title, known.order_id)

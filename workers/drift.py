@@ -6,6 +6,7 @@ It is on record, with one alert a payment, until the two agree again.
 from collections.abc import Mapping
 from enum import StrEnum
 
+from shared.domain.alerts import Kind, cause, over, parked
 from shared.domain.orders import OrderStatus
 from shared.domain.payments import PaymentStatus
 from shared.domain.reconcile import Amounts, Finding, Match
@@ -43,12 +44,12 @@ def note(work: Work, known: Known, seen: Seen, finding: Finding, unfit: list[Mat
         if drift.open_once(work.connection, known, kind, ours, theirs):
             work.record(Entry(known.order_id, DriftEvent.FOUND, source, data={"kind": kind}))
             title = f"Order {known.order_id}: we and the provider disagree about its {WORDS[kind]}"
-            work.alert(f"drift:{known.payment_id}", Severity.CRITICAL, title, known.order_id)
+            work.alert(cause(Kind.DRIFT, known.payment_id), Severity.CRITICAL, title, known.order_id)
     if known.drifts:
         for gone in drift.resolve(work.connection, known.payment_id, list(still)):
             work.record(Entry(known.order_id, DriftEvent.RESOLVED, source, data={"kind": gone}))
         if not still:
-            alerts.resolve(work.connection, f"drift:{known.payment_id}")
+            alerts.resolve(work.connection, cause(Kind.DRIFT, known.payment_id))
 
 
 WORDS: Mapping[Drift, str] = {Drift.HOLD: "payment", Drift.REFUNDS: "refunds"}
@@ -59,16 +60,15 @@ def calm(work: Work, known: Known, finding: Finding) -> None:
     if finding is not Finding.AGREED:
         return
     gone = {
-        f"parked:{Task.COMPARE_PAYMENT}:{known.payment_id}",
-        f"parked:{Task.CAPTURE_PAYMENT}:{known.job_id}",
-        f"parked:{Task.VOID_PAYMENT}:{known.void_id}",
+        parked(Task.COMPARE_PAYMENT, known.payment_id),
+        parked(Task.CAPTURE_PAYMENT, known.job_id),
+        parked(Task.VOID_PAYMENT, known.void_id),
     }
-    if known.order_status is OrderStatus.CANCELED:
-        gone.add(f"released_elsewhere:{known.payment_id}")
-        if known.status is PaymentStatus.REFUNDED:
-            gone.add(f"captured_elsewhere:{known.payment_id}")
-    for cause in gone & set(known.alarms):
-        alerts.resolve(work.connection, cause)
+    is_free = known.status is PaymentStatus.VOIDED and known.order_status is OrderStatus.CANCELED
+    if is_free or known.status is PaymentStatus.REFUNDED:
+        gone.update(over(known.alarms))
+    for each in gone & set(known.alarms):
+        alerts.resolve(work.connection, each)
 
 
 def _our_hold(known: Known) -> dict[str, object]:

@@ -4,6 +4,7 @@ Claim, send, settle.  SMTP has no idempotency: when the answer after DATA is los
 same Message-ID, since a notice that comes twice is better than one that never comes.
 """
 
+from shared.domain.alerts import Kind, cause
 from shared.domain.emails import EmailEvent
 from shared.providers.ports import Refused, Unknown
 from shared.queues import Task
@@ -52,7 +53,7 @@ def refuse(task: Worker, letter: Letter, code: str) -> None:
     with task.work() as work:
         if emails.settle(work.connection, letter, EmailEvent.REFUSED, code, Task.SEND_EMAIL):
             title = f"Order {letter.order_id}: the mail server refused {letter.template} ({code})"
-            work.alert(f"email_refused:{letter.id}", Severity.WARNING, title, letter.order_id)
+            work.alert(cause(Kind.EMAIL_REFUSED, letter.id), Severity.WARNING, title, letter.order_id)
 
 
 def defer(task: Worker, letter: Letter, reason: str) -> None:

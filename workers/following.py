@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from shared import money
 from shared.domain import reconcile, refunds
+from shared.domain.alerts import Kind, cause
 from shared.domain.orders import OrderEvent, OrderStatus
 from shared.domain.payments import CaptureState, PaymentEvent, PaymentStatus
 from shared.domain.reconcile import Finding, Match, RefundFinding, Return
@@ -56,13 +57,13 @@ def captured(work: Work, known: Known, seen: Seen, source: str) -> None:
     if is_paid:
         data = {"from": OrderStatus.PENDING, "to": OrderStatus.CAPTURED}
         work.record(Entry(known.order_id, OrderEvent.CAPTURED, source, data=data))
-    resolve(work, known, f"capture_failed:{known.job_id}", _cause("partly_captured", known))
+    resolve(work, known, cause(Kind.CAPTURE_FAILED, known.job_id), _elsewhere(Kind.PARTLY_CAPTURED_ELSEWHERE, known))
     if known.order_status is OrderStatus.CANCELED:
         title = f"Order {known.order_id} is canceled, and {_taken(known, seen)} were captured there. Refund it."
-        work.alert(_cause("captured", known), Severity.CRITICAL, title, known.order_id)
+        work.alert(_elsewhere(Kind.CAPTURED_ELSEWHERE, known), Severity.CRITICAL, title, known.order_id)
     else:
         title = f"Order {known.order_id}: {_taken(known, seen)} were captured at the provider, not by us"
-        work.alert(_cause("captured", known), Severity.WARNING, title, known.order_id)
+        work.alert(_elsewhere(Kind.CAPTURED_ELSEWHERE, known), Severity.WARNING, title, known.order_id)
 
 
 def partly_captured(work: Work, known: Known, seen: Seen, source: str) -> None:
@@ -70,7 +71,7 @@ def partly_captured(work: Work, known: Known, seen: Seen, source: str) -> None:
     move(work, known, seen, PaymentEvent.PARTLY_CAPTURED_ELSEWHERE, source)
     due = money.text(known.total, known.currency)
     title = f"Order {known.order_id}: {_taken(known, seen)} of {due} were captured at the provider. We capture no more."
-    work.alert(_cause("partly_captured", known), Severity.CRITICAL, title, known.order_id)
+    work.alert(_elsewhere(Kind.PARTLY_CAPTURED_ELSEWHERE, known), Severity.CRITICAL, title, known.order_id)
 
 
 def released(work: Work, known: Known, seen: Seen, source: str) -> None:
@@ -78,12 +79,10 @@ def released(work: Work, known: Known, seen: Seen, source: str) -> None:
     lapsed = seen.found is not None and seen.found.expired
     event = PaymentEvent.AUTHORIZATION_LAPSED if lapsed else PaymentEvent.AUTHORIZATION_CANCELED
     move(work, known, seen, event, source)
-    if known.order_status is OrderStatus.CANCELED:
-        resolve(work, known, f"void_failed:{known.void_id}")
-    else:
+    if known.order_status is not OrderStatus.CANCELED:
         how = "expired" if lapsed else "was canceled at the provider"
         title = f"Order {known.order_id} has no money: its authorization {how}"
-        work.alert(_cause("released", known), Severity.CRITICAL, title, known.order_id)
+        work.alert(_elsewhere(Kind.RELEASED_ELSEWHERE, known), Severity.CRITICAL, title, known.order_id)
 
 
 def changed(work: Work, known: Known, seen: Seen, source: str) -> None:
@@ -101,15 +100,16 @@ def move(work: Work, known: Known, seen: Seen, event: PaymentEvent, source: str)
         data = {"reference": known.reference, "authorized": seen.amounts.authorized}
     elif known.job_state is CaptureState.WAITING:
         work.strike(Task.CAPTURE_PAYMENT, str(known.job_id))
-        resolve(work, known, f"capture_cannot_wait:{known.job_id}")
+        resolve(work, known, cause(Kind.CAPTURE_CANNOT_WAIT, known.job_id))
+    alerts.resolve_money(work.connection, known.order_id, event)
     work.record(Entry(known.order_id, event, source, data=data))
     return is_paid
 
 
 def resolve(work: Work, known: Known, *causes: str) -> None:
     """These causes went away."""
-    for cause in set(causes) & set(known.alarms):
-        alerts.resolve(work.connection, cause)
+    for gone in set(causes) & set(known.alarms):
+        alerts.resolve(work.connection, gone)
 
 
 def wake(work: Work, known: Known, *_: object) -> None:
@@ -154,6 +154,7 @@ def adopt(work: Work, known: Known, match: Match, source: str) -> bool:
         balance = store_refunds.balance_locked(work.connection, known.payment_id)
         event = refunds.payment_event(balance.total, balance.captured, balance.refunded)
         work.record(Entry(known.order_id, event, source, data={"refunded": balance.refunded}))
+        alerts.resolve_money(work.connection, known.order_id, event)
     return True
 
 
@@ -181,5 +182,5 @@ def _taken(known: Known, seen: Seen) -> str:
     return money.text(seen.amounts.captured if seen.amounts else 0, known.currency)
 
 
-def _cause(what: str, known: Known) -> str:
-    return f"{what}_elsewhere:{known.payment_id}"
+def _elsewhere(kind: Kind, known: Known) -> str:
+    return cause(kind, known.payment_id)

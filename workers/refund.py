@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from shared.domain import alerts as domain
+from shared.domain.alerts import Kind, cause
 from shared.domain.emails import Template
 from shared.domain.refunds import RefundEvent, RefundState
 from shared.ids import new_id
@@ -70,6 +72,7 @@ def settle(task: Worker, work: Work, refund: Refund, outcome: Outcome) -> None:
         fail(work, refund, outcome)
     elif refund.state is RefundState.COMPLETED:  # and is so still
         work.strike(Task.REFUND_PAYMENT, refund.id)
+        alerts.resolve(work.connection, parked(refund))
     elif outcome.event is RefundEvent.COMPLETED:
         complete(work, refund, outcome)
     else:
@@ -157,8 +160,9 @@ def complete(work: Work, refund: Refund, outcome: Outcome) -> None:
     letter = notice(refund, settled)
     emails.write(work.connection, letter)
     work.stage(Task.SEND_EMAIL, letter.id)
-    for cause in (failed(refund), unanswered(refund), f"void_overtaken:{refund.payment_id}", parked(refund)):
-        alerts.resolve(work.connection, cause)
+    for gone in (failed(refund), unanswered(refund), cause(Kind.VOID_OVERTAKEN, refund.payment_id), parked(refund)):
+        alerts.resolve(work.connection, gone)
+    alerts.resolve_money(work.connection, refund.order_id, settled.payment_event)
     operators.answer(work, refund.order_id, refund.id, given(refund, settled.currency, RefundState.COMPLETED))
 
 
@@ -172,8 +176,8 @@ def fail(work: Work, refund: Refund, outcome: Outcome) -> None:
     work.record(Entry(refund.order_id, RefundEvent.FAILED, Queue.REFUND, data=facts(refund, outcome)))
     if late:
         work.record(Entry(refund.order_id, settled.payment_event, Queue.REFUND, data=facts(refund, outcome)))
-    for cause in (unanswered(refund), parked(refund)):
-        alerts.resolve(work.connection, cause)
+    for gone in (unanswered(refund), parked(refund)):
+        alerts.resolve(work.connection, gone)
     title = f"Order {refund.order_id}: its refund of {refund.amount} failed{late} ({outcome.error})"
     work.alert(failed(refund), Severity.CRITICAL, title, refund.order_id)
     operators.answer(work, refund.order_id, refund.id, given(refund, settled.currency, RefundState.FAILED))
@@ -230,14 +234,14 @@ def facts(refund: Refund, outcome: Outcome) -> dict[str, object]:
 
 def failed(refund: Refund) -> str:
     """The cause of the alert about a refund that failed."""
-    return f"refund_failed:{refund.id}"
+    return cause(Kind.REFUND_FAILED, refund.id)
 
 
 def unanswered(refund: Refund) -> str:
     """The cause of the alert about a refund that got no answer."""
-    return f"refund_unanswered:{refund.id}"
+    return cause(Kind.REFUND_UNANSWERED, refund.id)
 
 
 def parked(refund: Refund) -> str:
     """The cause of the alert about a refund that was given up."""
-    return f"parked:{Task.REFUND_PAYMENT}:{refund.id}"
+    return domain.parked(Task.REFUND_PAYMENT, refund.id)

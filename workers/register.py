@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from shared.domain import totals
+from shared.domain.alerts import Kind, cause
 from shared.domain.intents import IntentState
 from shared.domain.orders import OrderEvent, OrderKind, OrderStatus
 from shared.domain.payments import PaymentStatus, Provider
@@ -146,7 +147,7 @@ def schedule_capture(work: Work, order: NewOrder, payment: NewPayment, margin: t
     if payment.capture_before and payment.capture_before - margin < due_at:
         due_at = payment.capture_before - margin
         title = f"Order {order.id}: its hold lapses before its capture is safe; it is captured before its hour is over"
-        work.alert(f"capture_cannot_wait:{job_id}", Severity.WARNING, title, order.id)
+        work.alert(cause(Kind.CAPTURE_CANNOT_WAIT, job_id), Severity.WARNING, title, order.id)
     payments.schedule_capture(work.connection, job_id, payment, due_at)
     work.stage(Task.CAPTURE_PAYMENT, job_id, delay=(due_at - datetime.now(UTC)).total_seconds())
 

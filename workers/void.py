@@ -8,6 +8,7 @@ under the same idempotency key.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shared.domain.alerts import Kind, cause
 from shared.domain.intents import Operation
 from shared.domain.orders import OrderKind, OrderStatus
 from shared.domain.payments import VOID_OUTCOME, VOID_TRANSITIONS, PaymentEvent, VoidState
@@ -102,7 +103,6 @@ def settle(work: Work, hold: Hold, event: PaymentEvent, outcome: Outcome) -> Non
         captured=outcome.captured,
         error=outcome.error,
         answer=canceled(hold.order_id, after),
-        resolves=_cause(hold) if event is PaymentEvent.VOIDED else None,
     )
     if settled is None:
         return
@@ -137,7 +137,7 @@ def refund_instead(work: Work, hold: Hold, status: OrderStatus, captured: int) -
     alerts.resolve(work.connection, _cause(hold))
     operators.await_instead_locked(work.connection, hold.order_id, hold.void_id, refund_id)
     title = f"Order {hold.order_id}: its payment was captured before its void. It is being refunded."
-    work.alert(f"void_overtaken:{hold.payment_id}", Severity.WARNING, title, hold.order_id)
+    work.alert(cause(Kind.VOID_OVERTAKEN, hold.payment_id), Severity.WARNING, title, hold.order_id)
 
 
 def keep_trying(task: Worker, work: Work, hold: Hold, outcome: Outcome) -> None:
@@ -168,7 +168,7 @@ def _given(work: Work, hold: Hold, state: VoidState) -> GivenBack:
 
 
 def _cause(hold: Hold) -> str:
-    return f"void_failed:{hold.void_id}"
+    return cause(Kind.VOID_FAILED, hold.void_id)
 
 
 def _facts(hold: Hold, error: str | None) -> dict[str, str]:

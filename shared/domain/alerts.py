@@ -1,5 +1,6 @@
-"""Alerts and drift: how far what a person must look at has come."""
+"""Alerts and drift: what a person must look at, and how far that has come."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -16,3 +17,53 @@ class DriftState(StrEnum):
 
     OPEN = "open"
     RESOLVED = "resolved"
+
+
+class Kind(StrEnum):
+    """What an alert is about; with an id it is the alert's cause."""
+
+    CAPTURE_CANNOT_WAIT = "capture_cannot_wait"
+    CAPTURE_FAILED = "capture_failed"
+    CAPTURE_UNANSWERED = "capture_unanswered"
+    CAPTURED_ELSEWHERE = "captured_elsewhere"
+    DISPUTE = "dispute"
+    DISPUTE_LOST = "dispute_lost"
+    DRIFT = "drift"
+    EMAIL_REFUSED = "email_refused"
+    PARKED = "parked"
+    PARTLY_CAPTURED_ELSEWHERE = "partly_captured_elsewhere"
+    REFUND_FAILED = "refund_failed"
+    REFUND_UNANSWERED = "refund_unanswered"
+    RELEASED_ELSEWHERE = "released_elsewhere"
+    VOID_FAILED = "void_failed"
+    VOID_OVERTAKEN = "void_overtaken"
+
+
+#: What ails a payment's money, and is over when all of it is back with the shopper.
+ABOUT_MONEY = (
+    Kind.CAPTURE_CANNOT_WAIT,
+    Kind.CAPTURE_FAILED,
+    Kind.CAPTURE_UNANSWERED,
+    Kind.CAPTURED_ELSEWHERE,
+    Kind.PARTLY_CAPTURED_ELSEWHERE,
+    Kind.REFUND_FAILED,
+    Kind.REFUND_UNANSWERED,
+    Kind.RELEASED_ELSEWHERE,
+    Kind.VOID_FAILED,
+    Kind.VOID_OVERTAKEN,
+)
+
+
+def cause(kind: Kind, subject: str | None) -> str:
+    """What an alert is opened for once, and resolved with."""
+    return f"{kind}:{subject}"
+
+
+def parked(task: str, subject: str | None) -> str:
+    """The cause of the alert about a task that was given up."""
+    return cause(Kind.PARKED, f"{task}:{subject}")
+
+
+def over(causes: Iterable[str]) -> list[str]:
+    """Those of these causes that are over when all of the money is back."""
+    return [each for each in causes if each.partition(":")[0] in ABOUT_MONEY]

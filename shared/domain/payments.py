@@ -95,6 +95,12 @@ TRANSITIONS: Mapping[tuple[PaymentStatus, PaymentEvent], PaymentStatus] = {
     (PaymentStatus.REFUNDED, PaymentEvent.PARTIAL_CAPTURE_STANDS): PaymentStatus.PARTIALLY_CAPTURED,
 }
 
+#: Payments of which the shopper has everything back: nobody needs to look at what ailed them.
+BACK = (PaymentStatus.VOIDED, PaymentStatus.REFUNDED)
+
+#: What takes a payment there.
+BRINGS_BACK = frozenset(event for (_, event), after in TRANSITIONS.items() if after in BACK)
+
 
 class CaptureState(StrEnum):
     """Where a capture job stands."""

@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, TextClause, text
 
-from shared.domain.alerts import AlertState
+from shared.domain.alerts import ABOUT_MONEY, AlertState
+from shared.domain.payments import BRINGS_BACK, PaymentEvent
 from shared.ids import new_id
 
 
@@ -51,6 +52,11 @@ _COUNT = text("""
 
 _RESOLVE = text("UPDATE alerts SET resolved_at = now() WHERE cause = :cause AND resolved_at IS NULL RETURNING id")
 
+_RESOLVE_MONEY = text("""
+    UPDATE alerts SET resolved_at = now()
+    WHERE order_id = :order_id AND resolved_at IS NULL AND split_part(cause, ':', 1) = ANY(CAST(:kinds AS text[]))
+""")
+
 
 def open_once(connection: Connection, cause: str, severity: Severity, title: str, order_id: str | None) -> bool:
     """Open an alert; False when one is open for this cause."""
@@ -61,6 +67,15 @@ def open_once(connection: Connection, cause: str, severity: Severity, title: str
 def resolve(connection: Connection, cause: str) -> bool:
     """The cause went away; False when no alert was open for it."""
     return connection.execute(_RESOLVE, {"cause": cause}).scalar() is not None
+
+
+def resolve_money(connection: Connection, order_id: str, event: PaymentEvent) -> None:
+    """When that event brought all of the money back, what ailed it is over.
+
+    A void's settle does the same in its own statement.
+    """
+    if event in BRINGS_BACK:
+        connection.execute(_RESOLVE_MONEY, {"order_id": order_id, "kinds": list(ABOUT_MONEY)})
 
 
 PAGES: Mapping[AlertState | None, TextClause] = {

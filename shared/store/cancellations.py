@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, CursorResult, text
 
 from shared.domain import orders, payments
+from shared.domain.alerts import ABOUT_MONEY, parked
 from shared.domain.orders import CancellationRefund, OrderEvent
 from shared.domain.payments import CaptureEvent, CaptureState, PaymentEvent, PaymentStatus, VoidState
 from shared.domain.transitions import advance
@@ -63,7 +64,9 @@ _SETTLE_VOID = text("""
                             ELSE released END
         WHERE id IN (SELECT payment_id FROM settled)
     ), resolved AS (
-        UPDATE alerts SET resolved_at = now() WHERE cause IN (:resolves, :parked) AND resolved_at IS NULL
+        UPDATE alerts SET resolved_at = now() WHERE resolved_at IS NULL AND (
+            cause = :parked OR order_id = :order_id AND split_part(cause, ':', 1) = ANY(CAST(:resolves AS text[]))
+        )
     ), answered AS (
         UPDATE intents
         SET state = 'done', answer_status = 200, answer_body = :answer, ended_at = now(), hindrance = NULL
@@ -132,13 +135,12 @@ def settle_void_locked(
     captured: int,
     error: str | None,
     answer: str,
-    resolves: str | None,
 ) -> SettledVoid | None:
     """Write the provider's answer down, once, and end every cancel that waits for it with 200 and `answer`.
 
-    `after` is the void's last state; `captured` are the minor units that somebody captured at the provider instead;
-    `resolves` is the cause of an alert that goes away; so does one about the void being parked.  Returns who is to be
-    told; None when a twin settled the void.
+    `after` is the void's last state; `captured` are the minor units that somebody captured at the provider instead.
+    The alert about the void being parked goes away, and all that are about the money, when it is back.  Returns who is
+    to be told; None when a twin settled the void.
     """
     rows = connection.execute(
         _SETTLE_VOID,
@@ -149,8 +151,9 @@ def settle_void_locked(
             "captured": captured,
             "error": error,
             "answer": answer,
-            "resolves": resolves,
-            "parked": f"parked:{Task.VOID_PAYMENT}:{hold.void_id}",
+            "order_id": hold.order_id,
+            "resolves": list(ABOUT_MONEY) if event in payments.BRINGS_BACK else [],
+            "parked": parked(Task.VOID_PAYMENT, hold.void_id),
         },
     ).all()
     if not rows:

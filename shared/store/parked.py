@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from shared.domain import alerts
 from shared.domain.intents import TASK_OF, IntentState, Operation
 from shared.domain.transitions import advance
 from shared.domain.webhooks import TRANSITIONS, WebhookEvent, WebhookState
@@ -109,7 +110,7 @@ _COUNT_ANEW = text("""
 
 def cause(message: Message) -> str:
     """The cause of the alert about a task that was given up."""
-    return f"parked:{message.task}:{message.subject}"
+    return alerts.parked(message.task, message.subject)
 
 
 def retry(connection: Connection, intent_id: str) -> Retry:

@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy import Connection, Row, text
 
 from shared.domain import payments
+from shared.domain.alerts import parked
 from shared.domain.orders import OrderStatus
 from shared.domain.payments import (
     CAPTURE_TRANSITIONS,
@@ -74,8 +75,7 @@ _KNOWN = """
            ARRAY(
                SELECT a.cause FROM alerts a WHERE a.order_id = p.order_id AND a.resolved_at IS NULL
                UNION SELECT a.cause FROM alerts a WHERE a.resolved_at IS NULL AND a.cause = ANY(ARRAY[
-                   'parked:webhook.compare:' || p.id, 'parked:capture.payment:' || j.id,
-                   'parked:void.payment:' || v.id])
+                   :parked_comparison || p.id, :parked_capture || j.id, :parked_void || v.id])
            ) AS alarms
     FROM payments p
     JOIN orders o ON o.id = p.order_id
@@ -87,6 +87,13 @@ _KNOWN = """
     ) v ON true
     WHERE p.id = :id
 """
+
+#: How the causes of what may be parked of a payment begin.
+_PARKED = {
+    "parked_comparison": parked(Task.COMPARE_PAYMENT, ""),
+    "parked_capture": parked(Task.CAPTURE_PAYMENT, ""),
+    "parked_void": parked(Task.VOID_PAYMENT, ""),
+}
 
 _READ = text(_KNOWN)
 
@@ -162,13 +169,13 @@ def find(connection: Connection, provider: Provider, reference: str) -> str | No
 
 def read(connection: Connection, payment_id: str) -> Known | None:
     """Return what our rows say of a payment."""
-    return _known(connection.execute(_READ, {"id": payment_id}).one_or_none())
+    return _known(connection.execute(_READ, {"id": payment_id} | _PARKED).one_or_none())
 
 
 def lock(connection: Connection, payment_id: str) -> Known:
     """Lock a payment's order, then the payment, and return what our rows say of them."""
     connection.execute(_LOCK_ORDER, {"id": payment_id})
-    known = _known(connection.execute(_READ_LOCKED, {"id": payment_id}).one())
+    known = _known(connection.execute(_READ_LOCKED, {"id": payment_id} | _PARKED).one())
     if known is None:
         raise LookupError(payment_id)
     return known

@@ -157,3 +157,75 @@ def counted(shop: Shop) -> dict[str, float]:
     metrics = shop.http.get("/metrics").text
     found = re.findall(r'countermand_alerts_unresolved\{.*severity="(\w+)".*\} (\S+)', metrics)
     return {severity: float(count) for severity, count in found}
+
+
+# An alert about money goes away when all of the money is back, whichever way it went.
+
+
+def no_alert_is_left(shop, purchase, status):
+    assert shop.view(purchase.order_id)["payment"]["status"] == status
+    assert [alert["title"] for alert in shop.alerts(purchase.order_id) if alert["open"]] == []
+
+
+def test_a_refund_that_failed_is_nobodys_concern_once_another_gave_everything_back(shop):
+    purchase = shop.buy_captured()
+    shop.fault("refund", "decline", reference=purchase.reference)
+    shop.refund(purchase.order_id, key="a-part", amount=10)
+    assert len(shop.alerts(purchase.order_id)) == 1
+    shop.sql("UPDATE refunds SET last_attempt_at = now() - interval '1 day' WHERE order_id = %s", purchase.order_id)
+    assert shop.refund(purchase.order_id).status_code == 200
+    no_alert_is_left(shop, purchase, "refunded")
+
+
+def test_a_refund_that_failed_is_nobodys_concern_once_somebody_made_it_at_the_provider(shop):
+    purchase = shop.buy_captured()
+    shop.fault("refund", "decline", reference=purchase.reference)
+    shop.refund(purchase.order_id)
+    assert len(shop.alerts(purchase.order_id)) == 1
+    shop.provider.v1.refunds.create({"payment_intent": purchase.reference})
+    eventually(lambda: shop.view(purchase.order_id)["payment"]["status"] == "refunded")
+    no_alert_is_left(shop, purchase, "refunded")
+
+
+def test_a_void_that_was_refused_is_nobodys_concern_once_a_later_one_released_the_hold(shop):
+    purchase = shop.buy()
+    shop.fault("cancel", "decline", reference=purchase.reference)
+    shop.cancel(purchase)
+    assert len(shop.alerts(purchase.order_id)) == 1
+    assert shop.refund(purchase.order_id).status_code == 200
+    no_alert_is_left(shop, purchase, "voided")
+
+
+def test_a_capture_that_failed_is_nobodys_concern_once_the_order_is_canceled_and_its_hold_released(shop):
+    reference = shop.authorize()
+    shop.fault("capture", "decline", reference=reference)
+    purchase = shop.overdue(reference)
+    eventually(lambda: shop.alerts(purchase.order_id))
+    assert shop.cancel_by_operator(purchase.order_id).status_code == 200
+    no_alert_is_left(shop, purchase, "voided")
+
+
+def test_a_capture_in_part_is_nobodys_concern_once_the_order_is_canceled_and_refunded(shop):
+    purchase = shop.buy()
+    shop.provider.v1.payment_intents.capture(purchase.reference, {"amount_to_capture": 3000})
+    eventually(lambda: shop.alerts(purchase.order_id))
+    assert shop.cancel_by_operator(purchase.order_id).status_code == 200
+    no_alert_is_left(shop, purchase, "refunded")
+
+
+def test_an_order_without_money_stays_a_persons_concern_though_its_hold_is_released(shop):
+    purchase = shop.buy()
+    shop.provider.v1.payment_intents.cancel(purchase.reference)
+    eventually(lambda: shop.view(purchase.order_id)["payment"]["status"] == "voided")
+    shop.compare(purchase.reference)
+    assert [alert["open"] for alert in shop.alerts(purchase.order_id)] == [True]
+
+
+def test_a_look_at_a_completed_refund_that_was_given_up_is_nobodys_concern_once_it_was_looked_at(shop):
+    purchase = shop.buy_captured()
+    shop.refund(purchase.order_id)
+    ((refund_id,),) = shop.sql("SELECT id FROM refunds WHERE order_id = %s", purchase.order_id)
+    alert_id = an_alert(shop, cause=f"parked:refund.payment:{refund_id}")
+    shop.sql("INSERT INTO outbox (subject, task, due_at) VALUES (%s, 'refund.payment', now())", refund_id)
+    eventually(lambda: not shop.sql("SELECT 1 FROM outbox WHERE subject = %s", refund_id))
+    assert shop.sql("SELECT 1 FROM alerts WHERE id = %s AND resolved_at IS NULL", alert_id) == []
