@@ -14,7 +14,7 @@ from shared.domain.orders import OrderKind, OrderStatus
 from shared.domain.payments import VOID_OUTCOME, VOID_TRANSITIONS, PaymentEvent, VoidState
 from shared.domain.refunds import VOID_OF_CAPTURED, Overtaken
 from shared.domain.transitions import advance
-from shared.providers.ports import HoldStatus, InProgress, PaymentProvider, Refused, Unknown, Voided
+from shared.providers.ports import Authorization, HoldStatus, InProgress, PaymentProvider, Refused, Unknown, Voided
 from shared.queues import Queue, Task
 from shared.store import alerts, cancellations, intents, operators, orders, payments, refunds
 from shared.store.alerts import Severity
@@ -47,8 +47,8 @@ class Outcome:
 
     event: PaymentEvent | None
     error: str | None = None
-    #: Minor units that somebody captured at the provider instead.
-    captured: int = 0
+    #: What the hold came to, when somebody captured it at the provider instead.
+    found: Authorization | None = None
 
 
 @app.task(base=Worker, bind=True, name=Task.VOID_PAYMENT)
@@ -81,7 +81,7 @@ def call(provider: PaymentProvider, hold: Hold) -> Outcome:
         known = READ_BACK.get(provider.read(hold.reference).status) if hold.attempts else None
         event = MEANING[known or provider.void(hold.reference, hold.idempotency_key)]
         overtaken = event is PaymentEvent.VOID_OVERTAKEN_BY_CAPTURE
-        return Outcome(event, captured=provider.read(hold.reference).captured if overtaken else 0)
+        return Outcome(event, found=provider.read(hold.reference) if overtaken else None)
     except Refused as refusal:
         return Outcome(PaymentEvent.VOID_REFUSED, refusal.code)
     except InProgress:
@@ -100,7 +100,7 @@ def settle(work: Work, hold: Hold, event: PaymentEvent, outcome: Outcome) -> Non
         hold,
         event,
         after,
-        captured=outcome.captured,
+        found=outcome.found,
         error=outcome.error,
         answer=canceled(hold.order_id, after),
     )
@@ -108,8 +108,8 @@ def settle(work: Work, hold: Hold, event: PaymentEvent, outcome: Outcome) -> Non
         return
     work.ring(*settled.bells)
     work.record(Entry(hold.order_id, event, Queue.VOID, data=_facts(hold, outcome.error)))
-    if event is PaymentEvent.VOID_OVERTAKEN_BY_CAPTURE:
-        refund_instead(work, hold, status, outcome.captured)
+    if outcome.found:
+        refund_instead(work, hold, status, outcome.found.captured)
     elif event is PaymentEvent.VOID_REFUSED:
         alarm(work, hold, status)
     if settled.operators:

@@ -10,6 +10,7 @@ from shared.domain.alerts import ABOUT_MONEY, parked
 from shared.domain.orders import CancellationRefund, OrderEvent
 from shared.domain.payments import CaptureEvent, CaptureState, PaymentEvent, PaymentStatus, VoidState
 from shared.domain.transitions import advance
+from shared.providers.ports import Authorization
 from shared.queues import Task
 from shared.store.emails import NewEmail
 from shared.store.intents import Bell
@@ -59,9 +60,10 @@ _SETTLE_VOID = text("""
     ), paid AS (
         UPDATE payments SET
             status = :payment_status,
-            captured = CASE WHEN :payment_status = 'captured' THEN :captured ELSE captured END,
-            released = CASE WHEN :payment_status IN ('voided', 'captured') THEN authorized - :captured
-                            ELSE released END
+            authorized = coalesce(CAST(:authorized AS bigint), authorized),
+            captured = coalesce(CAST(:captured AS bigint), captured),
+            released = CASE WHEN :payment_status = 'voided' THEN authorized
+                            ELSE coalesce(CAST(:released AS bigint), released) END
         WHERE id IN (SELECT payment_id FROM settled)
     ), resolved AS (
         UPDATE alerts SET resolved_at = now() WHERE resolved_at IS NULL AND (
@@ -132,13 +134,13 @@ def settle_void_locked(
     event: PaymentEvent,
     after: VoidState,
     *,
-    captured: int,
+    found: Authorization | None,
     error: str | None,
     answer: str,
 ) -> SettledVoid | None:
     """Write the provider's answer down, once, and end every cancel that waits for it with 200 and `answer`.
 
-    `after` is the void's last state; `captured` are the minor units that somebody captured at the provider instead.
+    `after` is the void's last state; `found` is what the hold came to when somebody captured it there instead.
     The alert about the void being parked goes away, and all that are about the money, when it is back.  Returns who is
     to be told; None when a twin settled the void.
     """
@@ -148,7 +150,9 @@ def settle_void_locked(
             "void_id": hold.void_id,
             "void_state": after,
             "payment_status": advance(payments.TRANSITIONS, PaymentStatus.VOIDING, event),
-            "captured": captured,
+            "authorized": found.authorized if found else None,
+            "captured": found.captured if found else None,
+            "released": found.released if found else None,
             "error": error,
             "answer": answer,
             "order_id": hold.order_id,

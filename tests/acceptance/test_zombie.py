@@ -126,6 +126,19 @@ def test_money_that_was_captured_behind_our_back_is_not_called_free_and_goes_bac
     assert shop.cancel(purchase).content == answer.content
 
 
+def test_more_money_than_was_held_when_the_order_came_goes_back_as_well(shop):
+    incremental = {"payment_method_options": {"card": {"request_incremental_authorization": "if_available"}}}
+    reference = shop.authorize(**incremental)
+    body = shop.register(shop.order(reference)).json()
+    purchase = Purchase(body["order_id"], body["modification_token"], reference, body["total"])
+    shop.unheard(reference)
+    shop.provider.v1.payment_intents.increment_authorization(reference, {"amount": 5000})
+    shop.provider.v1.payment_intents.capture(reference)
+    shop.cancel(purchase)
+    seen = eventually(lambda: (view := shop.view(purchase.order_id)["payment"])["status"] == "refunded" and view)
+    assert seen | {"authorized": 5000, "captured": 5000, "released": 0, "refunded": 5000} == seen
+
+
 def test_money_that_was_captured_while_the_void_failed_is_found_out_and_refunded(shop):
     purchase = shop.buy()
     shop.unheard(purchase.reference)
