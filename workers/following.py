@@ -36,7 +36,8 @@ def follow(work: Work, before: Known, seen: Seen, source: str) -> bool:
     False when our rows moved after `before` was read: what was seen may be older than they are, and says nothing then.
     """
     known = reconciliations.lock(work.connection, before.payment_id)
-    finding = reconcile.judge(known.status, known.amounts, seen.hold, seen.amounts, known.total)
+    canceled = known.order_status is OrderStatus.CANCELED
+    finding = reconcile.judge(known.status, known.amounts, seen.hold, seen.amounts, known.total, canceled=canceled)
     matches = reconcile.judge_refunds(known.refunds, seen.refunds)
     at_rest = {finding, *(match.finding for match in matches)} <= set(AT_REST) and not known.drifts
     if known != before and not at_rest:

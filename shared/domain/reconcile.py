@@ -76,6 +76,9 @@ HOLD: Mapping[tuple[PaymentStatus, Hold], Finding] = {
     (PaymentStatus.REFUNDED, Hold.CAPTURED): Finding.AGREED,
 }
 
+#: Agreed while the order stands; of one that is canceled nothing may be held any more, and nobody here releases it.
+HELD_IN_PART = (Finding.AGREED, Hold.PARTLY_CAPTURED)
+
 #: What other amounts mean to a payment whose status agrees; for every other status they are drift.
 AMOUNTS_DIFFER: Mapping[PaymentStatus, Finding] = {
     PaymentStatus.AUTHORIZED: Finding.AUTHORIZATION_CHANGED,
@@ -91,8 +94,13 @@ FOLLOWED = (
 )
 
 
-def judge(status: PaymentStatus, ours: Amounts, hold: Hold, theirs: Amounts | None, total: int) -> Finding:
-    """Compare one payment of an order that costs `total` minor units; `theirs` is None when the hold is missing."""
+def judge(
+    status: PaymentStatus, ours: Amounts, hold: Hold, theirs: Amounts | None, total: int, *, canceled: bool
+) -> Finding:
+    """Compare one payment of an order that costs `total` minor units, and stands or is `canceled`.
+
+    `theirs` is None when the hold is missing.
+    """
     finding = HOLD.get((status, hold), Finding.DRIFT)
     if theirs is None:
         return finding
@@ -104,7 +112,7 @@ def judge(status: PaymentStatus, ours: Amounts, hold: Hold, theirs: Amounts | No
         finding = Finding.CAPTURED_ELSEWHERE
     if finding in FOLLOWED and not (theirs.possible and ours.captured <= theirs.captured):
         return Finding.DRIFT
-    return finding
+    return Finding.DRIFT if canceled and (finding, hold) == HELD_IN_PART else finding
 
 
 class Return(StrEnum):

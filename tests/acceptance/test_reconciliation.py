@@ -437,6 +437,21 @@ def test_rows_that_moved_while_the_provider_was_read_are_no_drift(shop):
     assert shop.alerts(purchase.order_id) == []
 
 
+def test_the_rest_of_a_hold_that_a_canceled_order_still_has_is_drift_until_somebody_releases_it(shop):
+    reference = shop.authorize(**MULTICAPTURE)
+    body = shop.register(shop.order(reference)).json()
+    purchase = Purchase(body["order_id"], body["modification_token"], reference, body["total"])
+    shop.provider.v1.payment_intents.capture(reference, {"amount_to_capture": 1000, "final_capture": False})
+    eventually(lambda: payment(shop, purchase)["captured"])
+    shop.compare(reference)
+    assert shop.drift(reference) == []
+    assert shop.cancel_by_operator(purchase.order_id).status_code == 200
+    shop.compare(reference)
+    assert [drift["theirs"]["hold"] for drift in shop.drift(reference)] == ["partly_captured"]
+    alert = ("critical", f"Order {purchase.order_id}: we and the provider disagree about its payment")
+    assert open_alerts(shop, purchase) == [alert]
+
+
 # How often.
 
 

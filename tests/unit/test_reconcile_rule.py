@@ -70,7 +70,7 @@ def test_every_pair_of_our_status_and_the_hold_at_the_provider(status: PaymentSt
     theirs = amounts(hold)
     ours = Amounts(TOTAL, 0, 0) if status is PaymentStatus.AUTHORIZED else theirs
     seen = None if hold is Hold.MISSING else theirs
-    assert judge(status, ours, hold, seen, TOTAL) == table(PAIRS)[status, hold]
+    assert judge(status, ours, hold, seen, TOTAL, canceled=False) == table(PAIRS)[status, hold]
 
 
 def test_the_tables_here_name_every_state() -> None:
@@ -122,7 +122,17 @@ def test_what_other_amounts_mean(
     theirs: tuple[int, int, int],
     finding: Finding,
 ) -> None:
-    assert judge(status, Amounts(*ours), hold, Amounts(*theirs), TOTAL) is finding
+    assert judge(status, Amounts(*ours), hold, Amounts(*theirs), TOTAL, canceled=False) is finding
+
+
+@pytest.mark.parametrize("hold", [Hold.PARTLY_CAPTURED, Hold.CAPTURED])
+@pytest.mark.parametrize(
+    "status", [PaymentStatus.PARTIALLY_CAPTURED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED]
+)
+def test_of_a_canceled_order_nothing_may_be_held_any_more(status: PaymentStatus, hold: Hold) -> None:
+    same = amounts(hold)
+    finding = judge(status, same, hold, same, TOTAL, canceled=True)
+    assert finding is (Finding.DRIFT if hold is Hold.PARTLY_CAPTURED else Finding.AGREED)
 
 
 AMOUNT = st.integers(-10, 2000)
@@ -133,7 +143,7 @@ AMOUNTS = st.builds(Amounts, AMOUNT, AMOUNT, AMOUNT)
 def test_nothing_is_followed_that_takes_captured_money_away_or_that_nobody_held(
     status: PaymentStatus, ours: Amounts, hold: Hold, theirs: Amounts
 ) -> None:
-    finding = judge(status, ours, hold, theirs, TOTAL)
+    finding = judge(status, ours, hold, theirs, TOTAL, canceled=False)
     if finding in FOLLOWED:
         assert theirs.captured >= ours.captured
         assert 0 <= theirs.captured + theirs.released <= theirs.authorized
@@ -145,7 +155,7 @@ def test_nothing_is_followed_that_takes_captured_money_away_or_that_nobody_held(
 def test_what_our_own_task_is_at_is_never_settled_by_anybody_else(
     status: PaymentStatus, ours: Amounts, hold: Hold, theirs: Amounts
 ) -> None:
-    assert judge(status, ours, hold, theirs, TOTAL) in (Finding.BUSY, Finding.ENDED, Finding.DRIFT)
+    assert judge(status, ours, hold, theirs, TOTAL, canceled=False) in (Finding.BUSY, Finding.ENDED, Finding.DRIFT)
 
 
 def test_the_table_holds_nothing_but_what_is_no_drift() -> None:
