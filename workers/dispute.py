@@ -32,6 +32,7 @@ def follow(work: Work, payment_id: str, dispute: Dispute, source: str) -> None:
     known = reconciliations.lock(work.connection, payment_id)
     if timeline.tells(work.connection, known.order_id, list(ENDED.values()), "dispute", dispute.reference):
         return
+    alerts.resolve(work.connection, cause(Kind.DISPUTE_UNREAD, dispute.reference))
     claim = cause(Kind.DISPUTE, dispute.reference)
     amount = money.text(dispute.amount, dispute.currency)
     data = {"dispute": dispute.reference, "amount": dispute.amount}
@@ -45,3 +46,10 @@ def follow(work: Work, payment_id: str, dispute: Dispute, source: str) -> None:
     if dispute.status is DisputeStatus.LOST:
         title = f"Order {known.order_id}: the dispute of {amount} is lost"
         work.alert(cause(Kind.DISPUTE_LOST, dispute.reference), Severity.CRITICAL, title, known.order_id)
+
+
+def miss(work: Work, payment_id: str, reference: str, refusal: str) -> None:
+    """Tell a person of a dispute that the provider will not show."""
+    known = reconciliations.lock(work.connection, payment_id)
+    title = f"Order {known.order_id}: the provider tells of a dispute and does not show it ({refusal})"
+    work.alert(cause(Kind.DISPUTE_UNREAD, reference), Severity.CRITICAL, title, known.order_id)

@@ -25,6 +25,9 @@ from workers.seen import Seen
 #: Seconds until rows that moved while we looked are looked at again.
 PAUSE = 1.0
 
+#: Seconds within which a registration that has read its hold is written down, or has failed.
+REGISTRATION = 10.0
+
 
 class Listener(Worker):
     """A task whose event is parked with it."""
@@ -42,13 +45,9 @@ def process_webhook(task: Worker, event_id: str) -> None:
         return
     payment_id = find(task, event)
     if payment_id is None:
-        with task.work() as work:
-            end(work, event, WebhookEvent.IGNORED)
+        pass_over(task, event)
     elif event.concern is Concern.DISPUTE:
-        claimed = task.mesh.providers[event.provider].read_dispute(str(event.object_id))
-        with task.work() as work:
-            dispute.follow(work, payment_id, claimed, Queue.WEBHOOK)
-            end(work, event, WebhookEvent.FOLLOWED)
+        look_at_dispute(task, event, payment_id)
     else:
         compare(task, event.id, payment_id, Queue.WEBHOOK, lambda work: end(work, event, WebhookEvent.FOLLOWED))
 
@@ -69,14 +68,40 @@ def claim(task: Worker, event_id: str) -> Received | None:
 
 
 def find(task: Worker, event: Received) -> str | None:
-    """The payment that an event is about; None when no order was registered with it, or none yet.
-
-    A registration reads the hold itself, so an event before it has nothing to add.
-    """
+    """The payment that an event is about; None when no order was registered with it, or none yet."""
     if event.reference is None:
         return None
     with task.mesh.database.statement() as connection:
         return reconciliations.find(connection, event.provider, event.reference)
+
+
+def pass_over(task: Worker, event: Received) -> None:
+    """Ignore an event about a payment that we do not know.
+
+    A registration may have read the hold before the event and be written down after it.  What an event says of the
+    payment itself is then found by reconciliation.  Nothing else finds a dispute: its event is looked at for some more
+    seconds.
+    """
+    with task.work() as work:
+        if event.concern is Concern.DISPUTE and event.age < REGISTRATION:
+            work.stage(Task.PROCESS_WEBHOOK, event.id, delay=PAUSE)
+        else:
+            end(work, event, WebhookEvent.IGNORED)
+
+
+def look_at_dispute(task: Worker, event: Received, payment_id: str) -> None:
+    """Read a dispute and tell a person; also when the provider will not show it, since nobody looks again."""
+    reference = str(event.object_id)
+    try:
+        claimed, refusal = task.mesh.providers[event.provider].read_dispute(reference), None
+    except Refused as refused:
+        claimed, refusal = None, refused.code
+    with task.work() as work:
+        if claimed:
+            dispute.follow(work, payment_id, claimed, Queue.WEBHOOK)
+        else:
+            dispute.miss(work, payment_id, reference, str(refusal))
+        end(work, event, WebhookEvent.FOLLOWED)
 
 
 def compare(task: Worker, subject: str, payment_id: str, source: str, ended: Callable[[Work], None]) -> None:

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     CAPTURED_ELSEWHERE = "captured_elsewhere"
     DISPUTE = "dispute"
     DISPUTE_LOST = "dispute_lost"
+    DISPUTE_UNREAD = "dispute_unread"
     DRIFT = "drift"
     EMAIL_REFUSED = "email_refused"
     PARKED = "parked"

@@ -32,15 +32,18 @@ CONCERNS: Mapping[str, Concern] = {
     "charge.dispute.closed": Concern.DISPUTE,
 }
 
+#: What an id of an object of use looks like.
+WORD = re.compile(r"[A-Za-z0-9_.-]{1,255}")
+
 #: An id or a name of Stripe's.
 Word = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]+$(?!\n)", max_length=255)]
 
 
 class _Object(msgspec.Struct):
-    """What happened to; all kinds of objects have these members, or none of them."""
+    """What happened to: of a kind that we may not know, whose ids may look otherwise, e.g. those of coupons."""
 
-    id: Word | None = None
-    object: Word | None = None
+    id: Any = None
+    object: Any = None
     payment_intent: Any = None
 
 
@@ -77,12 +80,16 @@ def read(body: bytes) -> Notice:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed("The body is not an event") from error
     about = event.data.object
+    concern = CONCERNS.get(event.type, Concern.NOTHING)
+    object_id = about.id if isinstance(about.id, str) and WORD.fullmatch(about.id) else None
+    if concern is not Concern.NOTHING and object_id != about.id:
+        raise Malformed("The body is not an event")
     return Notice(
         event_id=event.id,
         type=event.type,
-        concern=CONCERNS.get(event.type, Concern.NOTHING),
-        object_id=about.id,
-        reference=about.id if about.object == "payment_intent" else _id(about.payment_intent),
+        concern=concern,
+        object_id=object_id,
+        reference=object_id if about.object == "payment_intent" else _id(about.payment_intent),
         created=datetime.fromtimestamp(event.created, UTC),
         api_version=event.api_version,
         livemode=event.livemode,

@@ -25,6 +25,8 @@ class Received:
     object_id: str | None
     #: The authorization that it belongs to, where there is one.
     reference: str | None
+    #: Seconds since it came.
+    age: float
 
 
 _RECORD = text("""
@@ -43,7 +45,8 @@ _RECORD = text("""
 """)
 
 _READ = text("""
-    SELECT id, provider, concern, object_id, reference FROM webhook_events WHERE id = :id AND state = 'received'
+    SELECT id, provider, concern, object_id, reference, extract(epoch FROM now() - received_at)::float8 AS age
+    FROM webhook_events WHERE id = :id AND state = 'received'
 """)
 
 _END = text("UPDATE webhook_events SET state = :state, ended_at = now() WHERE id = :id AND state = 'received'")
@@ -72,7 +75,7 @@ def read(connection: Connection, event_id: str) -> Received | None:
     row = connection.execute(_READ, {"id": event_id}).one_or_none()
     if row is None:
         return None
-    return Received(row.id, Provider(row.provider), Concern(row.concern), row.object_id, row.reference)
+    return Received(row.id, Provider(row.provider), Concern(row.concern), row.object_id, row.reference, row.age)
 
 
 def end(connection: Connection, event_id: str, event: WebhookEvent) -> None:

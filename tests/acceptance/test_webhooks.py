@@ -9,9 +9,14 @@ from typing import Any
 import pytest
 import stripe
 
+from shared.db import Database
+from shared.providers.ports import Dispute, DisputeStatus
+from shared.queues import Queue
 from tests.conftest import NEXT_SECRET
 from tests.problems import assert_problem
 from tests.shop import Purchase, Shop, at_once, eventually
+from workers import dispute
+from workers.base import Work
 
 SUCCEEDED = "payment_intent.succeeded"
 CANCELED = "payment_intent.canceled"
@@ -118,6 +123,13 @@ def test_an_event_about_somebody_elses_payment_is_ignored(shop, event):
     shop.tell(event)
     statement = "SELECT 1 FROM webhook_events WHERE event_id = %s AND state = 'ignored'"
     eventually(lambda: shop.sql(statement, event["id"]))
+
+
+def test_an_event_of_no_use_is_taken_in_whatever_it_is_about(shop, event):
+    coupon = {"id": "25 % OFF", "object": "coupon"}
+    assert shop.tell(event | {"type": "coupon.created", "data": {"object": coupon}}).status_code == 200
+    statement = "SELECT state, object_id FROM webhook_events WHERE event_id = %s"
+    assert shop.sql(statement, event["id"]) == [("ignored", None)]
 
 
 def test_an_event_of_no_use_is_recorded_and_nobody_is_sent(shop, event):
@@ -263,9 +275,13 @@ def test_what_an_event_says_is_not_believed(shop):
 
 
 def test_an_event_that_breaks_its_task_again_and_again_is_parked_with_an_alert(shop, breaks_on_purpose, event):
-    purchase = shop.buy()
-    claim = {"id": "du_unknown", "object": "dispute", "payment_intent": purchase.reference}
-    shop.tell(event | {"type": "charge.dispute.created", "data": {"object": claim}})
+    name = f"broken_{event['id']}"
+    shop.sql(f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'bug'; END $$")
+    shop.sql(
+        f"CREATE TRIGGER {name} BEFORE UPDATE ON webhook_events FOR EACH ROW"
+        f" WHEN (NEW.event_id = '{event['id']}' AND NEW.state = 'ignored') EXECUTE FUNCTION {name}()"
+    )
+    shop.tell(event)
     statement = "SELECT id FROM webhook_events WHERE event_id = %s AND state = 'parked'"
     ((event_id,),) = eventually(lambda: shop.sql(statement, event["id"]), 90)
     ((severity,),) = shop.sql("SELECT severity FROM alerts WHERE cause = %s", f"parked:webhook.process:{event_id}")
@@ -276,15 +292,63 @@ def test_an_event_that_breaks_its_task_again_and_again_is_parked_with_an_alert(s
 # Disputes.
 
 
+def about_dispute(event: dict[str, Any], reference: str) -> dict[str, Any]:
+    """An event about a dispute that the provider does not show."""
+    claim = {"id": f"du_{uuid.uuid4().hex}", "object": "dispute", "payment_intent": reference}
+    return event | {"type": "charge.dispute.created", "data": {"object": claim}}
+
+
+def test_a_dispute_that_the_provider_does_not_show_is_told_to_a_person(shop, event):
+    purchase = shop.buy()
+    shop.tell(about_dispute(event, purchase.reference))
+    eventually(lambda: settled(shop, purchase, "charge.dispute.created"))
+    title = f"Order {purchase.order_id}: the provider tells of a dispute and does not show it (resource_missing)"
+    assert shop.alerts(purchase.order_id) == [{"title": title, "severity": "critical", "open": True}]
+    statement = "SELECT state FROM webhook_events WHERE event_id = %s"
+    assert shop.sql(statement, event["id"]) == [("done",)]
+
+
+def test_a_dispute_that_is_told_before_its_order_is_registered_is_followed_after(shop, event):
+    reference = shop.authorize()
+    shop.tell(about_dispute(event, reference))
+    due = "SELECT b.due_at FROM webhook_events e JOIN outbox b ON b.subject = e.id WHERE e.event_id = %s"
+    first = shop.sql(due, event["id"])
+    eventually(lambda: shop.sql(due, event["id"]) != first)  # it has been looked at, and nobody knew the payment
+    order_id = shop.register(shop.order(reference)).json()["order_id"]
+    eventually(lambda: shop.alerts(order_id))
+
+
+def test_a_dispute_about_somebody_elses_payment_is_ignored_in_the_end(shop, event):
+    shop.tell(about_dispute(event, "pi_unknown"))
+    statement = "SELECT 1 FROM webhook_events WHERE event_id = %s AND state = 'ignored'"
+    eventually(lambda: shop.sql(statement, event["id"]))
+
+
+@pytest.mark.parametrize("end", ["won", "lost"])
+def test_a_dispute_that_was_read_before_its_end_and_is_followed_after_changes_nothing(shop, end):
+    purchase = shop.buy()
+    ((payment_id,),) = shop.sql("SELECT id FROM payments WHERE reference = %s", purchase.reference)
+    database = Database(shop.settings.database_url, 1)
+    reference = f"du_{uuid.uuid4().hex}"
+    for status in (DisputeStatus(end), DisputeStatus.OPEN):
+        with database.transaction() as connection:
+            work = Work(connection)
+            dispute.follow(work, payment_id, Dispute(reference, status, 3800, "USD"), Queue.WEBHOOK)
+            work.close(shop.settings.patience)
+    database.close()
+    assert shop.events(purchase.order_id)[-1] == f"dispute_{end}"
+    assert [alert["open"] for alert in shop.alerts(purchase.order_id)] == ([] if end == "won" else [True])
+
+
 @pytest.mark.parametrize("end", ["won", "lost"])
 def test_a_dispute_is_told_to_a_person_and_so_is_its_end(shop, end):
     purchase = shop.buy_overdue()
     eventually(lambda: shop.view(purchase.order_id)["status"] == "captured")
-    dispute = shop.happen("dispute", purchase.reference)
+    claim = shop.happen("dispute", purchase.reference)
     (alert,) = eventually(lambda: shop.alerts(purchase.order_id))
     title = f"Order {purchase.order_id}: the cardholder disputes 38.00 USD (answer it at the provider)"
     assert alert == {"title": title, "severity": "critical", "open": True}
-    shop.happen(end, dispute["id"])
+    shop.happen(end, claim["id"])
     eventually(lambda: not shop.alerts(purchase.order_id)[0]["open"])
     eventually(lambda: settled(shop, purchase, "charge.dispute.closed"))
     assert [alert["open"] for alert in shop.alerts(purchase.order_id)] == ([False] if end == "won" else [False, True])

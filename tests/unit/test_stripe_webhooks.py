@@ -182,6 +182,14 @@ def test_an_event_of_no_use_is_known_for_that(type: str) -> None:
     assert read(encoded(event(type))).concern is Concern.NOTHING
 
 
+@pytest.mark.parametrize("name", ["25 % OFF", "a\x00b", "x" * 256, 17, {}])
+def test_an_id_of_another_form_is_refused_only_of_what_is_of_use(name: Any) -> None:
+    coupon = event("coupon.created", id=name, object="coupon")
+    assert (read(encoded(coupon)).concern, read(encoded(coupon)).object_id) == (Concern.NOTHING, None)
+    with pytest.raises(Malformed):
+        read(encoded(event("charge.dispute.created", id=name, object="dispute")))
+
+
 @pytest.mark.parametrize("type", CONCERNS)
 def test_an_event_of_use_says_what_to_look_up(type: str) -> None:
     assert read(encoded(event(type))).concern is (Concern.DISPUTE if "dispute" in type else Concern.PAYMENT)
