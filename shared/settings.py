@@ -87,8 +87,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reconcile_rate: Positive = 5.0
     #: How long until a payment is compared for the first time, and again while its money may still move.
     reconcile_after: Positive = 3600.0
-    #: How long after its order was placed a payment at rest is still compared, ever more rarely: refunds fail within
-    #: a month.
+    #: How long after its money has moved a payment at rest is still compared, ever more rarely: refunds fail within a
+    #: month.
     reconcile_window: Positive = 60 * 86400.0
 
     #: How long a published message may stay without effect before the sweep publishes it again.

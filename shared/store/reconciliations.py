@@ -119,7 +119,7 @@ _FOLLOW = text("""
 
 # One caller at a time, and only while what was staged before is nearly done: however many wake up, or how often, the
 # provider is asked at one pace.  Whatever may still move is looked at again after `every` seconds; what is at rest the
-# more rarely the older it is, and beyond `window` seconds no more.
+# more rarely the longer it has been so, and after `window` seconds no more, until its money moves again.
 _TAKE = text("""
     WITH turn AS (
         SELECT id, greatest(free_at, now()) AS begins FROM pace
@@ -130,10 +130,9 @@ _TAKE = text("""
             WHEN p.status IN ('authorized', 'capturing', 'voiding') OR p.refunding > 0 OR EXISTS (
                 SELECT FROM drift d WHERE d.payment_id = p.id AND d.resolved_at IS NULL
             ) THEN now() + make_interval(secs => :every)
-            ELSE (
-                SELECT now() + greatest(make_interval(secs => :every), (now() - o.placed_at) / 2) FROM orders o
-                WHERE o.id = p.order_id AND o.placed_at > now() - make_interval(secs => :window)
-            ) END
+            WHEN p.moved_at > now() - make_interval(secs => :window)
+            THEN now() + greatest(make_interval(secs => :every), (now() - p.moved_at) / 2)
+            END
         WHERE p.id = ANY(ARRAY(
             SELECT id FROM payments WHERE check_at <= now() AND EXISTS (SELECT FROM turn)
             ORDER BY check_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
@@ -184,8 +183,8 @@ def lock(connection: Connection, payment_id: str) -> Known:
 def take(connection: Connection, *, limit: int, rate: float, every: float, window: float) -> None:
     """Stage the comparison of up to `limit` payments that are due, spread out to `rate` a second over all callers.
 
-    `every` and `window` are seconds: how often what may still move is compared, and for how long after its order was
-    placed what is at rest.
+    `every` and `window` are seconds: how often what may still move is compared, and for how long after its money has
+    moved what is at rest.
     """
     values = {
         "limit": limit,

@@ -455,10 +455,17 @@ def test_the_rest_of_a_hold_that_a_canceled_order_still_has_is_drift_until_someb
 # How often.
 
 
+def moved(shop: Shop, purchase: Purchase, ago: str) -> None:
+    """Let the last move of an order's money have been so long ago, and the order older still."""
+    shop.sql("UPDATE orders SET placed_at = now() - interval '2 years' WHERE id = %s", purchase.order_id)
+    statement = "UPDATE payments SET moved_at = now() - CAST(%s AS interval) WHERE reference = %s"
+    shop.sql(statement, ago, purchase.reference)
+
+
 def test_what_may_still_move_is_compared_again_soon_and_what_is_at_rest_ever_more_rarely(shop):
     held, taken = shop.buy(), bought_and_captured(shop)
     for purchase in (held, taken):
-        shop.sql("UPDATE orders SET placed_at = now() - interval '30 days' WHERE id = %s", purchase.order_id)
+        moved(shop, purchase, "30 days")
         shop.compare(purchase.reference)
     statement = "SELECT extract(epoch FROM check_at - now())::float8 FROM payments WHERE reference = %s"
     ((soon,),), ((later,),) = shop.sql(statement, held.reference), shop.sql(statement, taken.reference)
@@ -468,6 +475,27 @@ def test_what_may_still_move_is_compared_again_soon_and_what_is_at_rest_ever_mor
 
 def test_what_has_been_at_rest_for_long_is_compared_no_more(shop):
     purchase = bought_and_captured(shop)
-    shop.sql("UPDATE orders SET placed_at = now() - interval '1 year' WHERE id = %s", purchase.order_id)
+    moved(shop, purchase, "1 year")
     shop.sql("UPDATE payments SET check_at = now() WHERE reference = %s", purchase.reference)
     eventually(lambda: shop.sql("SELECT check_at FROM payments WHERE reference = %s", purchase.reference) == [(None,)])
+
+
+@pytest.mark.parametrize("how", ["by us", "at the provider"])
+def test_what_was_left_alone_is_compared_again_after_its_money_has_moved(shop, how):
+    purchase = bought_and_captured(shop)
+    moved(shop, purchase, "1 year")
+    shop.sql("UPDATE payments SET check_at = NULL WHERE reference = %s", purchase.reference)
+    if how == "by us":
+        shop.refund(purchase.order_id, key="late", amount=10)
+    else:
+        shop.provider.v1.refunds.create({"payment_intent": purchase.reference, "amount": 1000})
+    eventually(lambda: payment(shop, purchase)["refunded"] == 1000)
+    statement = "SELECT check_at BETWEEN now() AND now() + interval '1 hour' FROM payments WHERE reference = %s"
+    assert shop.sql(statement, purchase.reference) == [(True,)]
+    # The refund fails later, and nobody tells us: it is found out.
+    shop.unheard(purchase.reference)
+    ((provider_id,),) = shop.sql("SELECT provider_id FROM refunds WHERE order_id = %s", purchase.order_id)
+    shop.happen("fail", provider_id)
+    shop.compare(purchase.reference)
+    eventually(lambda: payment(shop, purchase)["refunded"] == 0)
+    assert shop.sql(statement, purchase.reference) == [(True,)]
