@@ -17,7 +17,7 @@ from tests.faults.harness.house import House
 from tests.faults.harness.hunts import killed, raced
 from tests.faults.harness.rig import Rig
 
-LOCK = re.compile(r"FOR NO KEY UPDATE( OF \w+)?")
+LOCK = re.compile(r"FOR NO KEY UPDATE( OF \w+)?( SKIP LOCKED)?")
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ TWO_CANCELS = ("cancel", "cancel, signed in")
 #: Without the locks alone, a task runs against the wall in SQL that stands behind them, which no task may.
 MUTATIONS: Mapping[str, Mutation] = {
     "the row locks": Mutation(row_locks, lambda rig: raced(rig, PHOTO_FINISH), "broke: "),
-    "the row locks and the guards": Mutation(both(row_locks, guards), lambda rig: raced(rig, PHOTO_FINISH), "2: "),
+    "the row locks and the guards": Mutation(both(row_locks, guards), lambda rig: raced(rig, PHOTO_FINISH), "8: "),
     "the row locks, with two cancels": Mutation(row_locks, lambda rig: raced(rig, TWO_CANCELS), "broke: "),
     "the row locks, with two refunds": Mutation(row_locks, lambda rig: raced(rig, TWO_REFUNDS), "broke: "),
     "the row locks and the one live void": Mutation(
