@@ -5,8 +5,9 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -291,6 +292,18 @@ class Shop:
         metrics = self.http.get("/metrics").text
         found = re.findall(r'countermand_webhooks_total\{.*outcome="(\w+)".*\} (\S+)', metrics)
         return {outcome: float(count) for outcome, count in found}
+
+    @contextmanager
+    def broken(self, table: str, when: str) -> Iterator[None]:
+        """Within the block the database refuses a change of this table, as a bug of ours would make it do."""
+        name = f"broken_{uuid.uuid4().hex}"
+        self.sql(f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$")
+        self.sql(f"CREATE TRIGGER {name} BEFORE UPDATE ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {name}()")
+        try:
+            yield
+        finally:
+            self.sql(f"DROP TRIGGER {name} ON {table}")
+            self.sql(f"DROP FUNCTION {name}")
 
     def unheard(self, reference: str) -> None:
         """Let no event about a payment arrive from now on."""

@@ -1,8 +1,7 @@
 """What is parked is put back to work by an operator, with a reason, and ends as if it had never been given up."""
 
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import psycopg
 import pytest
@@ -137,20 +136,9 @@ def test_what_is_not_parked_or_unknown_is_refused_and_only_operators_may(shop):
         assert_problem(shop.http.post(path, json={"reason": "please"}, headers=headers), 403, code="forbidden")
 
 
-@contextmanager
-def no_refund_completes(shop: Shop, purchase: Purchase) -> Iterator[None]:
+def no_refund_completes(shop: Shop, purchase: Purchase) -> AbstractContextManager[None]:
     """Let the database refuse to write down that a refund of this order was made."""
-    name = f"broken_{uuid.uuid4().hex}"
-    shop.sql(f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$")
-    shop.sql(
-        f"CREATE TRIGGER {name} BEFORE UPDATE OF state ON refunds FOR EACH ROW"
-        f" WHEN (NEW.state = 'completed' AND NEW.order_id = '{purchase.order_id}') EXECUTE FUNCTION {name}()"
-    )
-    try:
-        yield
-    finally:
-        shop.sql(f"DROP TRIGGER {name} ON refunds")
-        shop.sql(f"DROP FUNCTION {name}")
+    return shop.broken("refunds", f"NEW.state = 'completed' AND NEW.order_id = '{purchase.order_id}'")
 
 
 def park_refund(shop: Shop, purchase: Purchase, amount: int) -> tuple[str, str]:
@@ -260,15 +248,15 @@ def test_a_parked_webhook_event_is_followed_after_all(shop):
     purchase = shop.buy_captured()
     shop.unheard(purchase.reference)
     (event,) = shop.sent(purchase.reference, "payment_intent.amount_capturable_updated")
-    claim = {"id": "du_not_yet", "object": "dispute", "payment_intent": purchase.reference}
     name = f"evt_{uuid.uuid4().hex}"
-    shop.tell(event | {"id": name, "type": "charge.dispute.created", "data": {"object": claim}})
+    claim = {"id": shop.happen("dispute", purchase.reference)["id"], "object": "dispute"}
+    claim |= {"payment_intent": purchase.reference}
     broken = "SELECT subject FROM outbox JOIN webhook_events w ON w.id = subject WHERE event_id = %s AND breakages > 0"
-    ((event_id,),) = eventually(lambda: shop.sql(broken, name))
-    shop.sql("UPDATE outbox SET breakages = 99, due_at = now() WHERE subject = %s", event_id)
-    eventually(lambda: parked(shop, event_id) == [True])
-    dispute_id = shop.happen("dispute", purchase.reference)["id"]
-    shop.sql("UPDATE webhook_events SET object_id = %s WHERE id = %s", dispute_id, event_id)
+    with shop.broken("webhook_events", f"NEW.event_id = '{name}' AND NEW.state = 'done'"):
+        shop.tell(event | {"id": name, "type": "charge.dispute.created", "data": {"object": claim}})
+        ((event_id,),) = eventually(lambda: shop.sql(broken, name))
+        shop.sql("UPDATE outbox SET breakages = 99, due_at = now() WHERE subject = %s", event_id)
+        eventually(lambda: parked(shop, event_id) == [True])
     answer = shop.retry(event_id)
     assert answer.status_code == 200, answer.text
     assert answer.json()["retried"] == [{"task": "webhook.process", "id": event_id}]

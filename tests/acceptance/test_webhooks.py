@@ -275,15 +275,10 @@ def test_what_an_event_says_is_not_believed(shop):
 
 
 def test_an_event_that_breaks_its_task_again_and_again_is_parked_with_an_alert(shop, breaks_on_purpose, event):
-    name = f"broken_{event['id']}"
-    shop.sql(f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'bug'; END $$")
-    shop.sql(
-        f"CREATE TRIGGER {name} BEFORE UPDATE ON webhook_events FOR EACH ROW"
-        f" WHEN (NEW.event_id = '{event['id']}' AND NEW.state = 'ignored') EXECUTE FUNCTION {name}()"
-    )
-    shop.tell(event)
     statement = "SELECT id FROM webhook_events WHERE event_id = %s AND state = 'parked'"
-    ((event_id,),) = eventually(lambda: shop.sql(statement, event["id"]), 90)
+    with shop.broken("webhook_events", f"NEW.event_id = '{event['id']}' AND NEW.state = 'ignored'"):
+        shop.tell(event)
+        ((event_id,),) = eventually(lambda: shop.sql(statement, event["id"]), 90)
     ((severity,),) = shop.sql("SELECT severity FROM alerts WHERE cause = %s", f"parked:webhook.process:{event_id}")
     assert severity == "critical"
     assert shop.sql("SELECT 1 FROM outbox WHERE subject = %s", event_id) == []
