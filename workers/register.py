@@ -134,6 +134,8 @@ def settle(
         raise PaymentConflict
     if payment.status is PaymentStatus.AUTHORIZED:
         schedule_capture(work, order, payment, timedelta(seconds=task.mesh.settings.capture_margin))
+    if authorization and authorization.refunded:  # by somebody there; the comparison adopts those refunds
+        work.stage(Task.COMPARE_PAYMENT, payment.id)
     data = {"total": order.total, "currency": order.currency, "payment": payment.status}
     work.record(Entry(order.id, OrderEvent.REGISTERED, Queue.REGISTER, intent.actor, data))
     body = registered(order.id, order.status, order.currency, order.total, order.grace_until)

@@ -238,6 +238,17 @@ def test_captured_and_refunded_at_the_provider_before_anybody_looked(shop):
     nothing_is_wrong(shop, purchase)
 
 
+def test_an_order_that_is_registered_after_its_payment_was_refunded_has_those_refunds(shop):
+    reference = shop.authorize()
+    shop.unheard(reference)
+    shop.provider.v1.payment_intents.capture(reference)
+    refund = shop.provider.v1.refunds.create({"payment_intent": reference})
+    purchase = shop.overdue(reference)
+    assert eventually(lambda: refunds(shop, purchase)) == [(3800, "completed", "provider", refund.id)]
+    assert payment(shop, purchase)["status"] == "refunded"
+    nothing_is_wrong(shop, purchase)
+
+
 def test_a_refund_that_fails_later_is_followed_and_a_person_hears_of_it(shop, way):
     purchase = bought_and_captured(shop)
     refund = shop.provider.v1.refunds.create({"payment_intent": purchase.reference})

@@ -342,6 +342,13 @@ class Rig:
                     return
                 self.pass_time(due + SLACK)
 
+    def compare(self) -> None:
+        """Let the payment's next comparison with its provider come, and all that follows from it."""
+        wait = self.value("SELECT check_at - now() FROM payments")
+        if wait is not None:
+            self.pass_time(max(0.0, wait.total_seconds()) + SLACK)
+            self.settle()
+
     # What a person sees
 
     def query(self, statement: str, values: Any = None) -> list[dict[str, Any]]:

@@ -75,7 +75,6 @@ class Story(RuleBasedStateMachine):
         super().__init__()
         self.rig.reset()
         self.sale = self.rig.offer()
-        self.done_at_dashboard = 0
 
     @initialize(told=st.booleans(), delivered=st.booleans(), fate=fates)
     def begin(self, told: bool, delivered: bool, fate: Fate) -> None:
@@ -172,7 +171,6 @@ class Story(RuleBasedStateMachine):
 
     @rule(what=st.sampled_from(sorted(DASHBOARDS)))
     def use_the_dashboard(self, what: str) -> None:
-        self.done_at_dashboard += 1
         self.rig.at_dashboard(self.sale, what.split()[0], DASHBOARDS[what])
 
     @rule(type=st.sampled_from(sorted(EVENTS)), fate=fates)
@@ -188,6 +186,7 @@ class Story(RuleBasedStateMachine):
         self.rig.boundaries.crash = None
         self.rig.behave()
         self.rig.settle()
+        self.rig.compare()
         found = violations(self.rig)
         assert not found, "\n".join(found)
 
