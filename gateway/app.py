@@ -8,10 +8,11 @@ from gateway import errors, openapi
 from gateway.auth import Authenticator
 from gateway.intake import Intake
 from gateway.metrics import Measure
-from gateway.resources.alerts import Acknowledgement, Alerts, Drift
-from gateway.resources.intents import Intent, Retry
+from gateway.resources import operators
+from gateway.resources.alerts import Alerts, Drift
+from gateway.resources.intents import Intent
 from gateway.resources.operations import Health, Metrics, OpenApi, Readiness
-from gateway.resources.orders import Cancellation, OperatorCancellation, OperatorRefund, Order, Registrations
+from gateway.resources.orders import Cancellation, Order, Registrations
 from gateway.resources.stock import Stock
 from gateway.resources.webhooks import StripeWebhooks
 from gateway.waiting import Doorbell
@@ -31,13 +32,11 @@ def create_app(
     app.add_route("/orders", Registrations(settings, auth, intake))
     app.add_route("/orders/{order_id}", Order(auth, database))
     app.add_route("/store/orders/{order_id}/cancel", Cancellation(settings, auth, intake))
-    app.add_route("/api/admin/orders/{order_id}/cancel", OperatorCancellation(settings, auth, intake))
-    app.add_route("/api/admin/orders/{order_id}/refund", OperatorRefund(settings, auth, intake))
-    app.add_route("/api/admin/intents/{intent_id}/retry", Retry(settings, auth, intake))
+    for path, operation, body in operators.ROUTES:
+        app.add_route(path, operators.ByOperator(settings, auth, intake, operation, body))
     app.add_route("/stock/{sku}", Stock(settings, auth, database, intake))
     app.add_route("/intents/{intent_id}", Intent(settings, auth, database))
     app.add_route("/api/admin/alerts", Alerts(auth, database))
-    app.add_route("/api/admin/alerts/{alert_id}/acknowledge", Acknowledgement(settings, auth, intake))
     app.add_route("/api/admin/drift", Drift(auth, database))
     app.add_route("/webhooks/stripe", StripeWebhooks(settings, database, publisher))
     app.add_route("/healthz", Health())

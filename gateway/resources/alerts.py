@@ -8,11 +8,8 @@ import msgspec
 from gateway import bodies
 from gateway.auth import Authenticator
 from gateway.errors import render
-from gateway.intake import Intake
 from shared.db import Database
-from shared.domain.intents import Operation
-from shared.requests import AlertsAsked, DriftAsked, Nothing
-from shared.settings import Settings
+from shared.requests import AlertsAsked, DriftAsked
 from shared.store import alerts, drift
 from shared.tokens import Role
 
@@ -30,23 +27,6 @@ class Alerts:
         with self._database.statement() as connection:
             found = alerts.page(connection, asked.state or None, asked.before or None, asked.limit)
         _show(response, "alerts", found, asked.limit)
-
-
-class Acknowledgement:
-    """`POST /api/admin/alerts/{alert_id}/acknowledge`: somebody looks at it."""
-
-    def __init__(self, settings: Settings, auth: Authenticator, intake: Intake) -> None:
-        self._settings, self._auth, self._intake = settings, auth, intake
-
-    def on_post(self, request: falcon.Request, response: falcon.Response, alert_id: str) -> None:
-        """Note who; the first one stays on record."""
-        caller = self._auth.caller(request)
-        caller.allow(Role.ADMIN)
-        alert_id = bodies.path_id(alert_id)
-        body = bodies.read(request, Nothing, self._settings.body_limit)
-        self._intake.submit(
-            request, response, operation=Operation.ACKNOWLEDGE_ALERT, subject=alert_id, caller=caller, body=body
-        )
 
 
 class Drift:

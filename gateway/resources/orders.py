@@ -1,4 +1,4 @@
-"""Orders: register one, look at one, take one back, give its money back."""
+"""Orders: register one, look at one, take one back."""
 
 import hashlib
 from dataclasses import replace
@@ -16,7 +16,7 @@ from shared.db import Database
 from shared.domain.intents import Operation
 from shared.errors import NotFound
 from shared.ids import new_id
-from shared.requests import Nothing, OrderCancellation, Refund, Registration
+from shared.requests import Nothing, Registration
 from shared.settings import Settings
 from shared.store import orders, refunds, timeline
 from shared.tokens import Role
@@ -95,38 +95,6 @@ class Cancellation:
         self._intake.submit(
             request, response, operation=Operation.CANCEL_ORDER, subject=order_id, caller=caller, body=body
         )
-
-
-class OperatorCancellation:
-    """`POST /api/admin/orders/{order_id}/cancel`: an operator takes an order back, also one that was paid for."""
-
-    def __init__(self, settings: Settings, auth: Authenticator, intake: Intake) -> None:
-        self._settings, self._auth, self._intake = settings, auth, intake
-
-    def on_post(self, request: falcon.Request, response: falcon.Response, order_id: str) -> None:
-        """Cancel one order, and give its money back."""
-        caller = self._auth.caller(request)
-        caller.allow(Role.ADMIN)
-        order_id = bodies.path_id(order_id)
-        body = bodies.read(request, OrderCancellation, self._settings.body_limit)
-        operation = Operation.CANCEL_ORDER_BY_OPERATOR
-        self._intake.submit(request, response, operation=operation, subject=order_id, caller=caller, body=body)
-
-
-class OperatorRefund:
-    """`POST /api/admin/orders/{order_id}/refund`: an operator gives money back, all of it or a part."""
-
-    def __init__(self, settings: Settings, auth: Authenticator, intake: Intake) -> None:
-        self._settings, self._auth, self._intake = settings, auth, intake
-
-    def on_post(self, request: falcon.Request, response: falcon.Response, order_id: str) -> None:
-        """Refund one order."""
-        caller = self._auth.caller(request)
-        caller.allow(Role.ADMIN)
-        order_id = bodies.path_id(order_id)
-        body = bodies.read(request, Refund, self._settings.body_limit)
-        operation = Operation.REFUND_ORDER
-        self._intake.submit(request, response, operation=operation, subject=order_id, caller=caller, body=body)
 
 
 def _own_id(caller: Caller, key: str | None) -> str:
