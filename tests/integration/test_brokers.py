@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import threading
-import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from kombu import Message
+from kombu import Queue as KombuQueue
 
 from beat_schedule import beat_schedule
 from shared.broker import DEAD_LETTERS, celery_app
@@ -138,13 +139,15 @@ def test_what_waits_and_what_is_in_hand_is_counted_by_these_tests(any_shop):
     eventually(lambda: not unfinished(any_shop.settings.broker_url))
 
 
-def test_a_wake_up_that_nobody_took_in_time_is_no_dead_letter(rabbit_shop):
-    """Beat's next one makes it worthless; the dead letters are for what a person must look at."""
-    wake_up = beat_schedule(rabbit_shop.settings)["sweep the outbox"]
+def test_a_wake_up_waits_for_its_worker_however_long_and_is_no_dead_letter(rabbit_shop):
+    """One that expired would be moved to the dead letters, which are for what a person must look at."""
     with celery_app(rabbit_shop.settings) as app, frozen(rabbit_shop, "worker-upkeep"):
-        for _ in range(20):  # more than the worker keeps in hand
-            app.send_task(wake_up["task"], **wake_up["options"])
-        time.sleep(rabbit_shop.settings.sweep_every + 1)  # until beat itself takes them for worthless
+        for wake_up in beat_schedule(rabbit_shop.settings).values():
+            for _ in range(20):  # more than the worker keeps in hand
+                app.send_task(wake_up["task"], **wake_up["options"])
+        waiting = messages_in(rabbit_shop, Queue.HOUSEKEEPING)
+        assert {message.headers["task"] for message in waiting} == {Task.SWEEP_OUTBOX, Task.RECONCILE}
+        assert not any("expiration" in message.properties for message in waiting)
     eventually(lambda: ready(rabbit_shop, Queue.HOUSEKEEPING) == 0)
     assert ready(rabbit_shop, DEAD_LETTERS) == 0
 
@@ -153,6 +156,12 @@ def ready(shop: Shop, queue: str) -> int:
     """How many messages wait in a queue of RabbitMQ; raises when there is no such queue."""
     with celery_app(shop.settings) as app, app.connection_for_read() as connection:
         return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
+
+
+def messages_in(shop: Shop, queue: Queue) -> list[Message]:
+    """The messages that wait in a queue of RabbitMQ; they go back there, since none is acknowledged."""
+    with celery_app(shop.settings) as app, app.connection_for_read() as connection:
+        return list(iter(KombuQueue(queue, channel=connection).get, None))
 
 
 @contextmanager
