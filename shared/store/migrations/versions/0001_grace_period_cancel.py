@@ -5,6 +5,8 @@ The rules of `shared.domain` stand here a second time, as constraints and trigge
 
 from alembic import op
 
+from shared.store.migrations.guards import guard
+
 revision = "0001"
 down_revision = None
 
@@ -20,17 +22,6 @@ BEGIN
     RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'check_violation';
 END $$;
 """
-
-
-def guard(table: str, column: str, *moves: str) -> str:
-    """Allow only these changes of a state column, each 'from>to'."""
-    allowed = ", ".join(f"'{move}'" for move in moves)
-    return f"""
-        CREATE TRIGGER {table}_transition BEFORE UPDATE OF {column} ON {table} FOR EACH ROW
-        WHEN (OLD.{column} <> NEW.{column} AND OLD.{column} || '>' || NEW.{column} NOT IN ({allowed}))
-        EXECUTE FUNCTION refuse_transition();
-    """
-
 
 ORDERS = """
 CREATE TABLE orders (

@@ -6,20 +6,10 @@ would give back more than was captured meet at the payment's row, and the second
 
 from alembic import op
 
+from shared.store.migrations.guards import guard
+
 revision = "0002"
 down_revision = "0001"
-
-
-def guard(table: str, column: str, *moves: str) -> str:
-    """Allow only these changes of a state column, each 'from>to'; the table's former guard gives way."""
-    allowed = ", ".join(f"'{move}'" for move in moves)
-    return f"""
-        DROP TRIGGER IF EXISTS {table}_transition ON {table};
-        CREATE TRIGGER {table}_transition BEFORE UPDATE OF {column} ON {table} FOR EACH ROW
-        WHEN (OLD.{column} <> NEW.{column} AND OLD.{column} || '>' || NEW.{column} NOT IN ({allowed}))
-        EXECUTE FUNCTION refuse_transition();
-    """
-
 
 PAYMENTS = """
 -- refunding: minor units that are promised to the shopper and not known to be back with them.

@@ -5,20 +5,10 @@ The rules of `shared.domain` stand here a second time, as constraints and trigge
 
 from alembic import op
 
+from shared.store.migrations.guards import guard
+
 revision = "0003"
 down_revision = "0002"
-
-
-def guard(table: str, column: str, *moves: str) -> str:
-    """Allow only these changes of a state column, each 'from>to'; the table's former guard gives way."""
-    allowed = ", ".join(f"'{move}'" for move in moves)
-    return f"""
-        DROP TRIGGER IF EXISTS {table}_transition ON {table};
-        CREATE TRIGGER {table}_transition BEFORE UPDATE OF {column} ON {table} FOR EACH ROW
-        WHEN (OLD.{column} <> NEW.{column} AND OLD.{column} || '>' || NEW.{column} NOT IN ({allowed}))
-        EXECUTE FUNCTION refuse_transition();
-    """
-
 
 WEBHOOKS = """
 -- One row for each event of a provider.  Ids only: whoever acts upon an event reads the object again.
