@@ -60,10 +60,9 @@ _MONEY_NAMED = text("""
 
 _OPEN = text("""
     SELECT p.task, p.subject
-    FROM unnest(CAST(:tasks AS text[]), CAST(:subjects AS text[])) AS p (task, subject)
-    WHERE EXISTS (
-        SELECT FROM alerts a WHERE a.cause = 'parked:' || p.task || ':' || p.subject AND a.resolved_at IS NULL
-    ) AND NOT EXISTS (SELECT FROM outbox b WHERE b.subject = p.subject AND b.task = p.task)
+    FROM unnest(CAST(:tasks AS text[]), CAST(:subjects AS text[]), CAST(:causes AS text[])) AS p (task, subject, cause)
+    WHERE EXISTS (SELECT FROM alerts a WHERE a.cause = p.cause AND a.resolved_at IS NULL)
+      AND NOT EXISTS (SELECT FROM outbox b WHERE b.subject = p.subject AND b.task = p.task)
 """)
 
 _AGAIN = text("""
@@ -204,5 +203,6 @@ def count_anew(connection: Connection, subject: str) -> None:
 
 def _given_up(connection: Connection, messages: list[Message]) -> list[Message]:
     tasks, subjects = [str(message.task) for message in messages], [message.subject for message in messages]
-    rows = connection.execute(_OPEN, {"tasks": tasks, "subjects": subjects})
+    causes = [cause(message) for message in messages]
+    rows = connection.execute(_OPEN, {"tasks": tasks, "subjects": subjects, "causes": causes})
     return [Message(Task(row.task), row.subject) for row in rows]
