@@ -22,6 +22,7 @@ import stripe
 
 from sandbox.http import refuse_beyond_loopback
 from tests.integration.sandbox_process import Running, running
+from tests.shop import eventually
 
 stripe.enable_telemetry = False
 
@@ -733,8 +734,7 @@ def test_clearing_the_faults_drops_the_requests_that_hang(box: Sandbox) -> None:
     box.arm("cancel", "timeout_after")
     with ThreadPoolExecutor(1) as pool:
         hanging = pool.submit(lambda: box.intents.cancel(intent.id))
-        while box.effect_names(intent.id)[-1] != "payment_intent.canceled":
-            time.sleep(0.01)
+        eventually(lambda: box.effect_names(intent.id)[-1] == "payment_intent.canceled")
         box.tell("DELETE", "faults")
         with pytest.raises(stripe.APIConnectionError):
             hanging.result(timeout=3)
@@ -809,8 +809,7 @@ def test_it_ends_at_once_and_cleanly_also_while_requests_hang(tmp_path: Path, by
         box.arm("cancel", "timeout_after")
         with ThreadPoolExecutor(1) as pool:
             hanging = pool.submit(lambda: box.intents.cancel(intent.id))
-            while box.effect_names(intent.id)[-1] != "payment_intent.canceled":
-                time.sleep(0.01)
+            eventually(lambda: box.effect_names(intent.id)[-1] == "payment_intent.canceled")
             started = time.monotonic()
             assert process.end(by) == 0
             assert time.monotonic() - started < 2
@@ -900,10 +899,7 @@ def listened(receiver: Receiver, tmp_path: Path) -> Iterator[Sandbox]:
 
 
 def owed_nothing(box: Sandbox) -> bool:
-    deadline = time.monotonic() + 5
-    while box.tell("GET", "webhooks")["owed"] and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return not box.tell("GET", "webhooks")["owed"]
+    return eventually(lambda: not box.tell("GET", "webhooks")["owed"], within=5)
 
 
 def test_every_event_is_delivered_signed(listened: Sandbox, receiver: Receiver) -> None:
