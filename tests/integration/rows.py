@@ -1,0 +1,117 @@
+"""Rows in any state, as an INSERT may write them: only changes are guarded by transitions."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from shared.domain import intents
+
+Row = dict[str, Any]
+
+ANSWERED = {"answer_status": 200, "answer_body": "{}", "ended_at": "now"}
+UNANSWERED = {"answer_status": None, "answer_body": None, "ended_at": None}
+
+#: What must stand beside each state.
+BESIDE: Mapping[str, Callable[[str], Row]] = {
+    "orders": lambda state: (
+        {"canceled_at": "now", "cancellation_source": "test"}
+        if state == "canceled"
+        else {"canceled_at": None, "cancellation_source": None}
+    ),
+    "payments": lambda state: {
+        "voided": {"captured": 0, "released": 1000, "refunded": 0},
+        "captured": {"captured": 1000, "released": 0, "refunded": 0},
+        "partially_captured": {"captured": 400, "released": 600, "refunded": 0},
+        "partially_refunded": {"captured": 1000, "released": 0, "refunded": 600},
+        "refunded": {"captured": 1000, "released": 0, "refunded": 1000},
+    }.get(state, {"captured": 0, "released": 0, "refunded": 0}),
+    "capture_jobs": lambda state: {},
+    "voids": lambda state: {"settled_at": None if state == "requested" else "now"},
+    "refunds": lambda state: {
+        "settled_at": "now" if state in ("completed", "failed") else None,
+        "provider_id": "re_1" if state == "completed" else None,
+        "last_error": "declined" if state == "failed" else None,
+    },
+    "intents": lambda state: UNANSWERED if state in intents.RUNNING else ANSWERED,
+    "emails": lambda state: {"sent_at": "now" if state == "sent" else None},
+    "webhook_events": lambda state: {"ended_at": None if state == "received" else "now"},
+}
+
+
+def insert(db: psycopg.Connection, table: str, **row: Any) -> None:
+    columns = sql.SQL(", ").join(map(sql.Identifier, row))
+    values = sql.SQL(", ").join(map(sql.Placeholder, row))
+    statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(sql.Identifier(table), columns, values)
+    db.execute(statement, row)
+
+
+def update(db: psycopg.Connection, table: str, identifier: str, **row: Any) -> None:
+    changes = sql.SQL(", ").join(sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in row)
+    statement = sql.SQL("UPDATE {} SET {} WHERE id = %(id)s").format(sql.Identifier(table), changes)
+    changed = db.execute(statement, row | {"id": identifier})
+    assert changed.rowcount == 1
+
+
+def an_order(db: psycopg.Connection, status: str = "pending", order_id: str = "ord_1") -> None:
+    row = {
+        "currency": "USD",
+        "total": 1000,
+        "shipping": 0,
+        "email": "ann@example.com",
+        "fingerprint": b"",
+        "kind": "retail",
+    }
+    times = {"placed_at": "now", "grace_until": "now"}
+    insert(db, "orders", id=order_id, status=status, **row, **times, **BESIDE["orders"](status))
+
+
+def a_payment(db: psycopg.Connection, status: str = "authorized", **more: Any) -> None:
+    row = {"id": "pay_1", "order_id": "ord_1", "provider": "stripe", "reference": "pi_1", "currency": "USD"}
+    insert(db, "payments", **row | {"status": status, "authorized": 1000} | BESIDE["payments"](status) | more)
+
+
+def a_job(db: psycopg.Connection, state: str = "waiting", job_id: str = "cap_1") -> None:
+    insert(db, "capture_jobs", id=job_id, order_id="ord_1", payment_id="pay_1", due_at="now", state=state)
+
+
+def a_void(db: psycopg.Connection, state: str = "requested", void_id: str = "void_1") -> None:
+    row = {"id": void_id, "order_id": "ord_1", "payment_id": "pay_1", "state": state}
+    insert(db, "voids", **row, **BESIDE["voids"](state))
+
+
+def a_refund(db: psycopg.Connection, state: str = "initiated", **more: Any) -> None:
+    row = {"id": "rfd_1", "order_id": "ord_1", "payment_id": "pay_1", "amount": 600, "source": "refund", "actor": "a"}
+    insert(db, "refunds", **row | {"state": state} | BESIDE["refunds"](state) | more)
+
+
+def a_captured_payment(db: psycopg.Connection) -> None:
+    a_payment(db, "captured")
+
+
+def an_intent(db: psycopg.Connection, state: str = "accepted", **more: Any) -> None:
+    row = {
+        "id": "int_1",
+        "operation": "cancel_order",
+        "subject": "ord_1",
+        "actor": "modification:ord_1",
+        "fingerprint": b"f",
+    }
+    insert(db, "intents", **row | {"payload": "{}", "state": state} | BESIDE["intents"](state) | more)
+
+
+def an_email(db: psycopg.Connection, state: str = "pending", **more: Any) -> None:
+    row = {"id": "mail_1", "order_id": "ord_1", "cause": "ord_1", "template": "t.v1", "recipient": "ann@example.com"}
+    insert(db, "emails", **row | {"context": "{}", "state": state} | BESIDE["emails"](state) | more)
+
+
+def a_webhook(db: psycopg.Connection, state: str = "received", **more: Any) -> None:
+    row = {"id": "whe_1", "provider": "stripe", "event_id": "evt_1", "type": "payment_intent.succeeded"}
+    row |= {"concern": "payment", "object_id": "pi_1", "reference": "pi_1", "created": "now", "livemode": False}
+    insert(db, "webhook_events", **row | {"state": state} | BESIDE["webhook_events"](state) | more)
+
+
+def a_history(db: psycopg.Connection) -> None:
+    an_order(db)
+    insert(db, "timeline", order_id="ord_1", event="e", source="s", actor="a", data="{}")

@@ -1,0 +1,94 @@
+"""No statement reads a whole table."""
+
+import importlib
+import json
+import pkgutil
+import re
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+from sqlalchemy import TextClause
+
+import shared.store
+from shared.store.migrate import upgrade
+from tests.integration.rows import Row
+
+#: Rows in each table; enough that reading them all is never the cheapest way.
+MANY = 20_000
+
+FILL = """
+    INSERT INTO orders (id, kind, status, currency, total, shipping, email, fingerprint, placed_at, grace_until)
+        SELECT 'ord_' || n, 'retail', 'pending', 'USD', 1, 0, 'e', '', now(), now() FROM generate_series(1, {many}) n;
+    INSERT INTO order_lines SELECT id, 1, 'SKU' || id, 1, 1, 0, 1 FROM orders;
+    INSERT INTO stock SELECT 'SKU' || id, 1 FROM orders;
+    INSERT INTO payments (id, order_id, provider, reference, status, currency, authorized)
+        SELECT 'pay_' || id, id, 'stripe', 'pi_' || id, 'authorized', 'USD', 1 FROM orders;
+    INSERT INTO capture_jobs (id, order_id, payment_id, due_at)
+        SELECT 'cap_' || id, order_id, id, now() FROM payments;
+    INSERT INTO voids (id, order_id, payment_id) SELECT 'void_' || id, order_id, id FROM payments;
+    INSERT INTO refunds (id, order_id, payment_id, amount, source, actor, state, last_error, settled_at)
+        SELECT 'rfd_' || id, order_id, id, 1, 's', 'a', 'failed', 'e', now() FROM payments;
+    INSERT INTO intents (id, operation, subject, actor, idempotency_key, fingerprint, payload)
+        SELECT 'int_' || id, 'cancel_order', id, 'a', nullif(length(id) % 2, 0), '', '{{}}' FROM orders;
+    INSERT INTO outbox SELECT id, 'void.payment', now() + interval '1 hour' FROM voids;
+    INSERT INTO emails (id, order_id, cause, template, recipient, context)
+        SELECT 'mail_' || id, id, id, 't', 'r', '{{}}' FROM orders;
+    INSERT INTO timeline (order_id, event, source, actor, data) SELECT id, 'e', 's', 'a', '{{}}' FROM orders;
+    INSERT INTO alerts (id, cause, severity, title, order_id) SELECT 'alr_' || id, id, 'warning', 't', id FROM orders;
+    INSERT INTO webhook_events (id, provider, event_id, type, concern, reference, created, livemode)
+        SELECT 'whe_' || id, 'stripe', 'evt_' || id, 't', 'payment', id, now(), false FROM orders;
+    INSERT INTO drift (id, payment_id, order_id, kind, ours, theirs)
+        SELECT 'drift_' || id, id, order_id, 'hold', '{{}}', '{{}}' FROM payments;
+    UPDATE payments SET check_at = now() + interval '1 hour';
+    INSERT INTO pace SELECT id FROM orders;
+    ANALYZE;
+"""
+
+
+def statements() -> dict[str, str]:
+    """Every SQL statement of `shared.store`, by its name."""
+    found = {}
+    for module in pkgutil.iter_modules(shared.store.__path__):
+        if not module.ispkg and module.name != "migrate":
+            for name, value in vars(importlib.import_module(f"shared.store.{module.name}")).items():
+                if isinstance(value, TextClause):
+                    found[f"{module.name}.{name}"] = value.text
+    return found
+
+
+@pytest.fixture(scope="module")
+def filled(empty_database: Callable[[str], str]) -> str:
+    """The URL of a database with many rows in every table."""
+    url = empty_database("filled")
+    upgrade(url)
+    with psycopg.connect(url, autocommit=True) as db:
+        for statement in FILL.format(many=MANY).split(";\n"):
+            db.execute(statement)
+    return url
+
+
+def test_there_are_statements_to_be_planned() -> None:
+    assert len(statements()) > 25
+
+
+@pytest.mark.parametrize("name", statements())
+def test_no_statement_reads_a_whole_table(filled: str, name: str) -> None:
+    names: dict[str, int] = {}
+    numbered = re.sub(
+        r"(?<!:):([a-z_]+)", lambda found: f"${names.setdefault(found[1], len(names) + 1)}", statements()[name]
+    )
+    with psycopg.connect(filled) as db:
+        ((plan,),) = db.execute(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {numbered}").fetchall()
+    nodes = list(walked(plan[0]["Plan"]))
+    whole = [node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"]
+    unbounded = [node["Index Name"] for node in nodes if "Index Name" in node and "Index Cond" not in node]
+    assert not whole, json.dumps(plan, indent=1)
+    assert not unbounded, json.dumps(plan, indent=1)
+
+
+def walked(plan: Row) -> Iterator[Row]:
+    """A plan's node and all below it."""
+    yield plan
+    for below in plan.get("Plans", []):
+        yield from walked(below)
