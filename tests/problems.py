@@ -1,4 +1,4 @@
-"""Problem documents, as RFC 9457 and the client contracts want them."""
+"""Problem documents, as RFC 9457 and the client contracts want them; and what a refusal leaves as it was."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from tests.shop import Shop
+from tests.shop import Purchase, Shop
 
 
 def assert_problem(answer: httpx.Response, *statuses: int, **members: Any) -> dict[str, Any]:
@@ -28,6 +28,15 @@ def nothing_recorded(shop: Shop) -> Iterator[None]:
     before = _counts(shop)
     yield
     assert _counts(shop) == before
+
+
+def assert_untouched(shop: Shop, purchase: Purchase) -> None:
+    """The order stands, and nobody asked the provider for anything but to look."""
+    view = shop.view(purchase.order_id)
+    assert view["status"] == "pending"
+    assert view["payment"]["status"] == "authorized"
+    assert "payment_intent.canceled" not in shop.ledger(purchase.reference)
+    assert shop.mails(purchase.order_id) == []
 
 
 def _counts(shop: Shop) -> tuple[Any, ...]:
