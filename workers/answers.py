@@ -50,6 +50,8 @@ class GivenBack:
     currency: str
     status: RefundState
     is_void: bool = False
+    #: Whether somebody else gave it back, before whoever asked could.
+    already: bool = False
 
     @property
     def details(self) -> dict[str, Any]:

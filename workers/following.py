@@ -13,6 +13,7 @@ from shared.domain.orders import OrderEvent, OrderStatus
 from shared.domain.payments import CaptureState, PaymentEvent, PaymentStatus
 from shared.domain.reconcile import Finding, Match, RefundFinding, Return
 from shared.domain.refunds import RefundEvent, RefundState
+from shared.providers.ports import ProviderRefund
 from shared.queues import Task
 from shared.store import alerts, reconciliations
 from shared.store import refunds as store_refunds
@@ -157,6 +158,14 @@ def adopt(work: Work, known: Known, match: Match, source: str) -> bool:
         work.record(Entry(known.order_id, event, source, data={"refunded": balance.refunded}))
         alerts.resolve_money(work.connection, known.order_id, event)
     return True
+
+
+def adopt_all(work: Work, payment_id: str, returns: tuple[ProviderRefund, ...], source: str) -> None:
+    """Write down every refund of these that somebody made at the provider; the caller holds the order's lock."""
+    known = reconciliations.lock(work.connection, payment_id)
+    for match in reconcile.judge_refunds(known.refunds, Seen(None, returns).refunds):
+        if match.finding is RefundFinding.REFUNDED_ELSEWHERE:
+            adopt(work, known, match, source)
 
 
 def wake_refund(work: Work, known: Known, match: Match, source: str) -> bool:

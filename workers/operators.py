@@ -76,7 +76,7 @@ def answer(work: Work, order_id: str, awaited: str, given: GivenBack) -> None:
         elif given.status is RefundState.FAILED:
             refuse(work, one.intent_id, (VoidFailed if given.is_void else RefundFailed)())
         else:
-            finish(work, one.intent_id, refunded(order, given))
+            finish(work, one.intent_id, refunded(order, given, already_refunded=given.already))
 
 
 def answer_when_ended(work: Work, order_id: str, awaited: str) -> None:

@@ -4,7 +4,7 @@ Claim, call, settle.  The claim counts the attempt and starts the life of its id
 After an attempt whose outcome is unknown the provider's own list of refunds is read first, since ours carries its id
 there; only while the key is sure to mean the same operation is it asked again.  A refund that the provider has taken
 in and not decided is followed until it is.  One that was completed can still fail there: a message about it has it
-read again.
+read again.  Where nothing is left to give back, since somebody has done so at the provider, what they did is followed.
 """
 
 import time
@@ -15,19 +15,28 @@ import msgspec
 from shared.domain import alerts as domain
 from shared.domain.alerts import Kind, cause
 from shared.domain.emails import Template
-from shared.domain.refunds import RefundEvent, RefundState
+from shared.domain.refunds import WAY, RefundEvent, RefundState, Way
 from shared.ids import new_id
-from shared.providers.ports import InProgress, PaymentProvider, ProviderRefund, RefundStatus, Refused, Unknown
+from shared.providers.ports import (
+    AlreadyRefunded,
+    InProgress,
+    PaymentProvider,
+    ProviderRefund,
+    RefundStatus,
+    Refused,
+    Unknown,
+)
 from shared.queues import Queue, Task
 from shared.store import alerts, emails, orders, refunds
 from shared.store.alerts import Severity
 from shared.store.emails import NewEmail
 from shared.store.refunds import Refund, Settled
 from shared.store.timeline import Entry
-from workers import operators
+from workers import following, operators
 from workers.answers import GivenBack
 from workers.app import app
 from workers.base import Work, Worker
+from workers.refunding import last_completed
 
 #: Seconds after which a claim allows no call any more: whoever slept that long does not know what happened meanwhile.
 CLAIM_LASTS = 60.0
@@ -47,6 +56,8 @@ class Outcome:
     event: RefundEvent | None
     provider_id: str | None = None
     error: str | None = None
+    #: All refunds of the payment, when the provider has nothing left to give back.
+    there: tuple[ProviderRefund, ...] = ()
 
 
 @app.task(base=Worker, bind=True, name=Task.REFUND_PAYMENT)
@@ -121,7 +132,7 @@ def call(provider: PaymentProvider, refund: Refund, claimed_at: float) -> Outcom
                 return None
             if since >= refund.key_lives:
                 return Outcome(None)
-            found = provider.refund(refund.reference, refund.amount, refund.tag, refund.idempotency_key)
+            return ask(provider, refund)
     except Refused as refusal:
         return Outcome(RefundEvent.FAILED, error=refusal.code)
     except InProgress:
@@ -130,21 +141,41 @@ def call(provider: PaymentProvider, refund: Refund, claimed_at: float) -> Outcom
         if refund.state is RefundState.COMPLETED:
             raise
         return Outcome(RefundEvent.UNANSWERED, error=unknown.reason)
+    return told(found)
+
+
+def ask(provider: PaymentProvider, refund: Refund) -> Outcome:
+    """Have it made; where nothing is left, see who gave it back."""
+    try:
+        return told(provider.refund(refund.reference, refund.amount, refund.tag, refund.idempotency_key))
+    except AlreadyRefunded as refusal:
+        there = provider.refunds(refund.reference)
+        ours = own(there, refund)
+        return told(ours) if ours else Outcome(RefundEvent.FAILED, error=refusal.code, there=tuple(there))
+
+
+def told(found: ProviderRefund) -> Outcome:
+    """What a refund at the provider means to ours."""
     return Outcome(MEANING[found.status], found.provider_id, found.error)
 
 
 def look_up(provider: PaymentProvider, refund: Refund) -> ProviderRefund | None:
-    """Find the refund at the provider; None when it is not there.  Raises `Unknown`.
-
-    One that was asked for under a former key counts unless it failed: a twin may have been let through after another
-    was refused.
-    """
+    """Find the refund at the provider; None when it is not there.  Raises `Unknown`."""
     try:
         if refund.provider_id:
             return provider.read_refund(refund.provider_id)
         there = provider.refunds(refund.reference) if refund.may_be_there else []
     except Refused as refusal:  # of a question: it says nothing about the refund
         raise Unknown(refusal.code) from refusal
+    return own(there, refund)
+
+
+def own(there: list[ProviderRefund], refund: Refund) -> ProviderRefund | None:
+    """Which of a payment's refunds is this one.
+
+    One that was asked for under a former key counts unless it failed: a twin may have been let through after another
+    was refused.
+    """
     ours = [one for one in there if one.tag and one.tag.refund_id == refund.id]
     return next((one for one in ours if one.tag == refund.tag or one.status is not RefundStatus.FAILED), None)
 
@@ -167,7 +198,7 @@ def complete(work: Work, refund: Refund, outcome: Outcome) -> None:
 
 
 def fail(work: Work, refund: Refund, outcome: Outcome) -> None:
-    """The provider will not do it: its share is free again, and a person must look."""
+    """The provider will not do it: its share is free again, and a person must look, unless the money is back anyhow."""
     settled = refunds.settle_locked(work.connection, refund, RefundEvent.FAILED, outcome.provider_id, outcome.error)
     work.strike(Task.REFUND_PAYMENT, refund.id)
     if settled is None:
@@ -178,9 +209,24 @@ def fail(work: Work, refund: Refund, outcome: Outcome) -> None:
         work.record(Entry(refund.order_id, settled.payment_event, Queue.REFUND, data=facts(refund, outcome)))
     for gone in (unanswered(refund), parked(refund)):
         alerts.resolve(work.connection, gone)
+    if outcome.there and give_way(work, refund, outcome.there):
+        return
     title = f"Order {refund.order_id}: its refund of {refund.amount} failed{late} ({outcome.error})"
     work.alert(failed(refund), Severity.CRITICAL, title, refund.order_id)
     operators.answer(work, refund.order_id, refund.id, given(refund, settled.currency, RefundState.FAILED))
+
+
+def give_way(work: Work, refund: Refund, there: tuple[ProviderRefund, ...]) -> bool:
+    """Somebody was faster: what they gave back is followed, and is the answer when it is everything."""
+    following.adopt_all(work, refund.payment_id, there, Queue.REFUND)
+    work.stage(Task.COMPARE_PAYMENT, refund.payment_id)  # beside our promise, theirs may have been taken for drift
+    balance = refunds.balance_locked(work.connection, refund.payment_id)
+    if WAY[balance.status] is not Way.ALREADY_REFUNDED:
+        return False
+    last = last_completed(refunds.of_order(work.connection, refund.order_id))
+    theirs = GivenBack(last.refund_id, last.amount, balance.currency, last.status, already=True)
+    operators.answer(work, refund.order_id, refund.id, theirs)
+    return True
 
 
 def keep_following(task: Worker, work: Work, refund: Refund, outcome: Outcome, event: RefundEvent) -> None:

@@ -12,7 +12,6 @@ import msgspec
 from shared import money
 from shared.domain.payments import PaymentEvent, Provider
 from shared.domain.refunds import PROMISED, WAY, Way, Wish, portion, refuse_part_of_hold
-from shared.domain.refunds import RefundState as State
 from shared.errors import Invalid, Problem, RefundCooldown
 from shared.ids import new_id
 from shared.queues import Queue, Task
@@ -24,7 +23,7 @@ from workers.answers import GivenBack, refunded
 from workers.app import app
 from workers.base import Work, Worker
 from workers.operators import STATUS_OF_VOID, Case, finish, open_case, refuse, shown, wait_for_capture
-from workers.refunding import cools_until, promise
+from workers.refunding import cools_until, last_completed, promise
 
 
 @app.task(base=Worker, bind=True, name=Task.REFUND_ORDER)
@@ -114,8 +113,8 @@ def say_not_paid(_: Worker, work: Work, case: Case) -> None:
 
 def say_already(_: Worker | None, work: Work, case: Case) -> None:
     """It is given back already, which the last of its refunds stands for; the provider is not asked."""
-    last = [one for one in case.refunds if one.status is State.COMPLETED][-1]
-    finish(work, case.intent_id, refunded(shown(work, case.held.id), given(case, last), already_refunded=True))
+    last = given(case, last_completed(case.refunds))
+    finish(work, case.intent_id, refunded(shown(work, case.held.id), last, already_refunded=True))
 
 
 CARRY_OUT: Mapping[Way, Callable[[Worker, Work, Case], None]] = {

@@ -43,6 +43,11 @@ def promise(
     return refund_id
 
 
+def last_completed(before: list[Shown]) -> Shown:
+    """The one that stands for all of them, when everything is given back."""
+    return [one for one in before if one.status is RefundState.COMPLETED][-1]
+
+
 def cools_until(before: list[Shown], cooldown: timedelta, now: datetime) -> datetime | None:
     """Return until when nothing may be tried again, since the latest attempt has failed; None when it may."""
     attempts = [(one.last_attempt_at, one.status) for one in before if one.last_attempt_at]

@@ -20,6 +20,10 @@ class Declined(Refused):
     """The card's issuer said no."""
 
 
+class AlreadyRefunded(Refused):
+    """All of the money was given back before, by whoever."""
+
+
 class Unknown(Exception):
     """No answer that says whether it happened; ask again under the same key."""
 

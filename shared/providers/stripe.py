@@ -13,6 +13,7 @@ import stripe
 from requests.adapters import HTTPAdapter
 
 from shared.providers.ports import (
+    AlreadyRefunded,
     Authorization,
     Captured,
     Declined,
@@ -81,6 +82,7 @@ DISPUTE: Mapping[str, DisputeStatus] = {
 
 KEY_IN_USE = "idempotency_key_in_use"
 UNEXPECTED_STATE = "payment_intent_unexpected_state"
+ALREADY_REFUNDED = "charge_already_refunded"
 
 Answer = TypeVar("Answer")
 Outcome = TypeVar("Outcome", Voided, Captured)
@@ -188,6 +190,8 @@ def _ask(call: Callable[[], Answer]) -> Answer:
         code = _code(error)
         if code == UNEXPECTED_STATE:
             raise _UnexpectedState(_details(error).get("payment_intent", {}).get("status", "")) from error
+        if code == ALREADY_REFUNDED:
+            raise AlreadyRefunded(code) from error
         raise (Declined if isinstance(error, stripe.CardError) else Refused)(code) from error
     except stripe.StripeError as error:  # also a wrong API key: a person mends it, and the operation goes on
         code = _code(error)

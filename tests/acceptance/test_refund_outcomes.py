@@ -2,9 +2,12 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 
 from shared.broker import Publisher, celery_app
@@ -12,7 +15,7 @@ from shared.queues import Task
 from shared.store.outbox import Message
 from tests.acceptance.refunds import buy_for_a_hundred, given_back, key, keys, money, refund_of, refund_requests
 from tests.problems import assert_problem
-from tests.shop import eventually
+from tests.shop import Purchase, Shop, eventually
 
 
 def test_a_refund_that_failed_is_tried_again_when_its_hour_is_over(shop):
@@ -59,6 +62,45 @@ def test_what_a_twin_got_through_after_a_refusal_is_found_before_it_is_made_agai
     (row,) = shop.view(purchase.order_id)["refunds"]
     assert row["provider_id"] == made.id
     assert given_back(shop, purchase) == [6_000]
+
+
+@pytest.mark.parametrize("parts", [(3800,), (1000, 2800)], ids=["at once", "in parts"])
+def test_what_somebody_gave_back_at_the_provider_while_ours_was_on_its_way_is_the_answer(shop, parts):
+    purchase = shop.buy_captured()
+    told = refund_of(overtaken(shop, purchase, shop.refund, parts))
+    *_, last = shop.view(purchase.order_id)["refunds"]
+    assert told | {"refundId": last["refund_id"], "status": "completed", "alreadyRefunded": True} == told
+    assert refund_of(shop.refund(purchase.order_id)) == told
+    assert money(shop, purchase) == ("refunded", 3800, 0, 3800)
+    assert sorted(given_back(shop, purchase)) == sorted(parts)
+    assert not [alert for alert in shop.alerts(purchase.order_id) if "refund of" in alert["title"]]
+    eventually(lambda: not any(alert["open"] for alert in shop.alerts(purchase.order_id)))
+    assert shop.drift(purchase.reference) == []
+
+
+def test_an_operators_cancel_whose_refund_somebody_made_meanwhile_tells_of_theirs(shop):
+    purchase = shop.buy_captured()
+    answer = overtaken(shop, purchase, shop.cancel_by_operator, (3800,))
+    assert answer.status_code == 200, answer.text
+    details = answer.json()["data"]["refundDetails"]
+    last = shop.view(purchase.order_id)["refunds"][-1]
+    assert details | {"refundId": last["refund_id"], "amount": 38.00, "status": "completed"} == details
+    assert (answer.json()["data"]["refundProcessed"], last["source"]) == (True, "provider")
+    assert money(shop, purchase) == ("refunded", 3800, 0, 3800)
+
+
+def overtaken(
+    shop: Shop, purchase: Purchase, act: Callable[[str], httpx.Response], parts: tuple[int, ...]
+) -> httpx.Response:
+    """Ask for a refund that is with the provider already, and takes effect only after somebody has refunded these."""
+    shop.slow_down("refund", 2000)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(act, purchase.order_id)
+        eventually(lambda: refund_requests(shop, purchase))
+        shop.slow_down("refund", 0)
+        for amount in parts:
+            shop.provider.v1.refunds.create({"payment_intent": purchase.reference, "amount": amount})
+        return asked.result(30)
 
 
 #: Faults before the refund takes effect, and faults that hide that it did.

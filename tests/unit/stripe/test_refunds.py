@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.providers.ports import Declined, ProviderRefund, RefundStatus, RefundTag, Refused, Unknown
+from shared.providers.ports import AlreadyRefunded, Declined, ProviderRefund, RefundStatus, RefundTag, Refused, Unknown
 from shared.providers.stripe import Stripe
 from tests.unit.stripe.server import Server, intent
 
@@ -88,6 +88,16 @@ def test_the_issuers_no_is_told_from_the_providers(server: Server, provider: Str
     with pytest.raises(Refused) as caught:
         provider.capture("pi_1", 700, "capture:c1")
     assert not isinstance(caught.value, Declined)
+
+
+def test_nothing_left_to_give_back_is_told_from_other_refusals(server: Server, provider: Stripe) -> None:
+    server.complain(400, type="invalid_request_error", code="charge_already_refunded")
+    with pytest.raises(AlreadyRefunded, match="charge_already_refunded"):
+        provider.refund("pi_1", 700, TAG, "refund:rfd_1:2")
+    server.complain(400, type="invalid_request_error", param="amount")
+    with pytest.raises(Refused) as caught:
+        provider.refund("pi_1", 700, TAG, "refund:rfd_1:2")
+    assert type(caught.value) is Refused
 
 
 # Refunds and disputes that somebody else is at.
