@@ -166,10 +166,12 @@ def _payment(purchase: Purchase, *, captured: bool) -> NewPayment:
         reference=purchase.reference,
         status=PaymentStatus.CAPTURED if captured else PaymentStatus.AUTHORIZED,
         currency=CURRENCY,
+        amount=TOTAL,
         authorized=TOTAL,
         captured=TOTAL if captured else 0,
         released=0,
         capture_before=None,
+        incremental=False,
     )
 
 

@@ -17,7 +17,8 @@ from msgspec.structs import fields
 
 from sandbox.stack.options import PORTS
 from shared import settings
-from shared.domain import emails, intents, orders, payments, refunds, webhooks
+from shared.domain import edits, emails, intents, orders, payments, refunds, webhooks
+from shared.domain.edits import EditState
 from shared.domain.emails import EmailState
 from shared.domain.intents import IntentState
 from shared.domain.orders import OrderStatus
@@ -62,6 +63,7 @@ MACHINES = (
     Machine("Capture jobs", payments, payments.CAPTURE_TRANSITIONS, born=(CaptureState.WAITING,)),
     Machine("Voids", payments, payments.VOID_TRANSITIONS, born=(VoidState.REQUESTED,)),
     Machine("Refunds", refunds, refunds.TRANSITIONS, born=(RefundState.INITIATED,)),
+    Machine("Edits", edits, edits.TRANSITIONS, born=(EditState.AUTHORIZING, EditState.DONE)),
     Machine("Webhook events", webhooks, webhooks.TRANSITIONS, born=(WebhookState.RECEIVED, WebhookState.IGNORED)),
     Machine("E-mails", emails, emails.TRANSITIONS, born=(EmailState.PENDING,)),
 )

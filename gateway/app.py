@@ -10,6 +10,7 @@ from gateway.intake import Intake
 from gateway.metrics import Measure
 from gateway.resources import operators
 from gateway.resources.alerts import Alerts, Drift
+from gateway.resources.edits import Address, Item, Items
 from gateway.resources.intents import Intent
 from gateway.resources.operations import Health, Metrics, OpenApi, Readiness
 from gateway.resources.orders import Cancellation, Order, Registrations
@@ -32,6 +33,9 @@ def create_app(
     app.add_route("/orders", Registrations(settings, auth, intake))
     app.add_route("/orders/{order_id}", Order(auth, database))
     app.add_route("/store/orders/{order_id}/cancel", Cancellation(settings, auth, intake))
+    app.add_route("/store/orders/{order_id}/items", Items(settings, auth, database, intake))
+    app.add_route("/store/orders/{order_id}/items/{item_id}", Item(settings, auth, database, intake))
+    app.add_route("/store/orders/{order_id}/address", Address(settings, auth, database, intake))
     for path, operation, body in operators.ROUTES:
         app.add_route(path, operators.ByOperator(settings, auth, intake, operation, body))
     app.add_route("/stock/{sku}", Stock(settings, auth, database, intake))

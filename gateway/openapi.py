@@ -6,11 +6,16 @@ from typing import Any
 
 import msgspec
 
+from shared.domain.edits import MoneyAction
 from shared.requests import (
     ID,
     ID_LENGTH,
+    Address,
     AlertsAsked,
     DriftAsked,
+    EditAsked,
+    ItemQuantity,
+    NewItem,
     Nothing,
     OrderCancellation,
     Refund,
@@ -28,6 +33,7 @@ TITLES: Mapping[int, str] = {
     202: "Accepted; look at the Location for its outcome",
     400: "The request or its idempotency key could not be read",
     401: "A valid token is required",
+    402: "The card's issuer declined",
     403: "This token does not allow that",
     404: "There is no such thing here",
     409: "The state of things does not allow that",
@@ -53,6 +59,8 @@ class Route:
     body: type[msgspec.Struct] | None = None
     body_required: bool = True
     query: type[msgspec.Struct] | None = None
+    #: Whether its repetition would be another request, were it not for an idempotency key.
+    key_required: bool = False
     #: The header that carries a provider's signature over the body.
     signature: str = ""
     answer: str = "Anything"
@@ -91,6 +99,37 @@ ROUTES = (
         Nothing,
         body_required=False,
         answer="Canceled",
+    ),
+    Route(
+        "post",
+        "/store/orders/{order_id}/items",
+        "Add units of an item in the grace period, at its price in the order, else at today's",
+        (200, 202, 401, 402, 403, 404, 409, 502, 503, *BODY_REFUSALS),
+        ("modification", "bearer"),
+        NewItem,
+        query=EditAsked,
+        key_required=True,
+        answer="Edited",
+    ),
+    Route(
+        "post",
+        "/store/orders/{order_id}/items/{item_id}",
+        "Change the units of a line in the grace period; 0 removes it",
+        (200, 202, 401, 402, 403, 404, 409, 502, 503, *BODY_REFUSALS),
+        ("modification", "bearer"),
+        ItemQuantity,
+        query=EditAsked,
+        answer="Edited",
+    ),
+    Route(
+        "post",
+        "/store/orders/{order_id}/address",
+        "Send the goods elsewhere, in the grace period",
+        (200, 202, 401, 403, 404, 409, 503, *BODY_REFUSALS),
+        ("modification", "bearer"),
+        Address,
+        query=EditAsked,
+        answer="Edited",
     ),
     Route(
         "post",
@@ -184,6 +223,7 @@ ROUTES = (
 )
 
 _MONEY = {"type": "integer", "description": "minor units of the order's currency"}
+_MONEY_ACTION = {"enum": [str(action) for action in MoneyAction]}
 _TIME = {"type": "string", "format": "date-time"}
 
 
@@ -307,6 +347,31 @@ ANSWERS: Mapping[str, Any] = {
     "Drift": _object({"drift": {"type": "array", "items": _DRIFT}, "next": _NULLABLE}),
     "Received": _object({"received": {"const": True}}),
     "Stock": _object({"sku": {"type": "string"}, "quantity": {"type": "integer"}}),
+    "Edited": {
+        "anyOf": [
+            _object(
+                {
+                    "order_id": {"type": "string"},
+                    "status": {"const": "pending"},
+                    "currency": {"type": "string"},
+                    "total": _MONEY,
+                    "lines": {"type": "array"},
+                    "payment_action": _MONEY_ACTION,
+                }
+            ),
+            _object(
+                {
+                    "order_id": {"type": "string"},
+                    "dry_run": {"const": True},
+                    "currency": {"type": "string"},
+                    "total_before": _MONEY,
+                    "total": _MONEY,
+                    "authorized": _MONEY,
+                    "payment_action": _MONEY_ACTION,
+                }
+            ),
+        ]
+    },
     "Intent": _object(
         {
             "intent": {"type": "string"},
@@ -324,7 +389,8 @@ ANSWERS: Mapping[str, Any] = {
             "status": {"enum": ["pending", "captured", "canceled"]},
             "currency": {"type": "string"},
             "total": _MONEY,
-            "edit_status": {"enum": ["open", "locked_for_capture"]},
+            "edit_status": {"enum": ["open", "editing", "locked_for_capture"]},
+            "address": {"type": ["object", "null"]},
             "payment": _object(
                 {
                     "provider": {"type": "string"},
@@ -387,7 +453,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "parameters": [
             *_path_parameters(route),
             *_query_parameters(route),
-            *(_intent_parameters() if route.is_intent else []),
+            *(_intent_parameters(key_required=route.key_required) if route.is_intent else []),
             *([_signature(route.signature)] if route.signature else []),
         ],
         "responses": {str(status): _response(route, status) for status in sorted({*route.statuses, *_always(route)})},
@@ -429,11 +495,12 @@ def _signature(name: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": True, "description": description, "schema": {"type": "string"}}
 
 
-def _intent_parameters() -> list[dict[str, Any]]:
+def _intent_parameters(*, key_required: bool) -> list[dict[str, Any]]:
     return [
         {
             "name": "Idempotency-Key",
             "in": "header",
+            "required": key_required,
             "description": "the same key and body get the first answer again",
             "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
         },

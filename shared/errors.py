@@ -109,6 +109,60 @@ class LateCancel(Problem):
     code, http_status = "late_cancel", 409
 
 
+class LateEdit(Problem):
+    """The order cannot be changed any more."""
+
+    code, http_status = "late_edit", 409
+
+
+class LastItem(Problem):
+    """The last item cannot be removed: cancel the order instead."""
+
+    code, http_status = "last_item", 409
+
+
+class NothingToPay(Problem):
+    """Nothing would be left to pay: cancel the order instead."""
+
+    code, http_status = "nothing_to_pay", 409
+
+
+class NoPrice(Problem):
+    """This item cannot be added: it has no price in the order's currency."""
+
+    code, http_status = "no_price", 422
+
+
+class OutOfStock(Problem):
+    """So many units are not in stock."""
+
+    code, http_status = "out_of_stock", 409
+
+
+class AuthorizationDeclined(Problem):
+    """The card's issuer declined to hold more; the order is as it was."""
+
+    code, http_status = "authorization_declined", 402
+
+
+class IncrementUnavailable(Problem):
+    """No more can be held on this card; the order is as it was."""
+
+    code, http_status = "increment_unavailable", 409
+
+
+class EditUnanswered(Problem):
+    """The payment provider did not answer in time; the order is as it was."""
+
+    code, http_status = "edit_unanswered", 502
+
+
+class LegacyOrder(Problem):
+    """This order was brought over from a former system, and cannot be changed before it is migrated."""
+
+    code, http_status = "legacy_order", 409
+
+
 class PartialCapture(Problem):
     """Cannot cancel partially captured order."""
 
@@ -158,7 +212,7 @@ class AlreadyRunning(Problem):
 
 
 class KeyRequired(Problem):
-    """A refund of a part needs an Idempotency-Key: repeated without one, it would be another refund."""
+    """This needs an Idempotency-Key: repeated without one, it would be another request."""
 
     code, http_status = "idempotency_key_required", 400
 

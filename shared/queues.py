@@ -8,6 +8,7 @@ class Queue(StrEnum):
     """Where a message waits; each queue can be its own worker deployment."""
 
     REGISTER = "register"  # what the shop tells us: orders, stock
+    EDIT = "edit"
     CANCEL = "cancel"
     CAPTURE = "capture"
     VOID = "void"
@@ -22,6 +23,8 @@ class Task(StrEnum):
 
     REGISTER_ORDER = "register.order"  # an intent's id
     SET_STOCK = "register.stock"  # an intent's id
+    EDIT_ORDER = "edit.order"  # an intent's id
+    AUTHORIZE_EDIT = "edit.authorize"  # an edit's id
     CANCEL_ORDER = "cancel.order"  # an intent's id
     CANCEL_ORDER_BY_OPERATOR = "cancel.by_operator"  # an intent's id
     CAPTURE_PAYMENT = "capture.payment"  # a capture job's id
@@ -40,6 +43,8 @@ class Task(StrEnum):
 QUEUE_OF: Mapping[Task, Queue] = {
     Task.REGISTER_ORDER: Queue.REGISTER,
     Task.SET_STOCK: Queue.REGISTER,
+    Task.EDIT_ORDER: Queue.EDIT,
+    Task.AUTHORIZE_EDIT: Queue.EDIT,
     Task.CANCEL_ORDER: Queue.CANCEL,
     Task.CANCEL_ORDER_BY_OPERATOR: Queue.CANCEL,
     Task.CAPTURE_PAYMENT: Queue.CAPTURE,

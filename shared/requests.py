@@ -111,10 +111,48 @@ class Registration(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("placed_at lies before 2000")
 
 
+class UnitPrice(Struct, frozen=True, forbid_unknown_fields=True):
+    """What one unit costs before tax."""
+
+    amount: Minor
+    currency: Currency
+
+
 class StockLevel(Struct, frozen=True, forbid_unknown_fields=True):
-    """`PUT /stock/{sku}`: the units that can be sold, not counting those of registered orders."""
+    """`PUT /stock/{sku}`: the units that can be sold, not counting those of registered orders.
+
+    A SKU without a price can be sold, but not be added to an order that is registered; a price stays until the next.
+    """
 
     quantity: Annotated[int, Meta(ge=0, le=1_000_000_000)]
+    price: UnitPrice | None = None
+    tax_rate: Rate = "0"
+
+
+class NewItem(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /store/orders/{id}/items`: units of a SKU are added."""
+
+    sku: Id
+    quantity: Annotated[int, Meta(ge=1, le=100_000)]
+
+
+class ItemQuantity(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /store/orders/{id}/items/{item_id}`: a line has so many units from now on; with 0 it is removed."""
+
+    quantity: Annotated[int, Meta(ge=0, le=100_000)]
+
+
+class EditAsked(Struct, frozen=True, forbid_unknown_fields=True):
+    """The query of every edit: whether only to tell what it would come to."""
+
+    dry_run: bool = False
+
+
+class ItemChange(Struct, frozen=True):
+    """The same, with the line that its path names."""
+
+    line: int
+    quantity: int
 
 
 #: A string that is an amount of money: digits and a point, nothing else that Python takes for a number.

@@ -38,6 +38,10 @@ class Purchase:
     total: int
 
 
+#: Asks for a hold that may be raised.
+RAISABLE: dict[str, Any] = {"payment_method_options": {"card": {"request_incremental_authorization": "if_available"}}}
+
+
 class Shop:
     """Speaks to one mesh over HTTP, and reads its rows, the provider's ledger and the mailbox."""
 
@@ -110,11 +114,18 @@ class Shop:
 
     def buy(self, amount: int = 3800, **changes: Any) -> Purchase:
         """Hold the money and register the order."""
-        reference = self.authorize(amount)
+        return self.bought(self.authorize(amount), **changes)
+
+    def bought(self, reference: str, **changes: Any) -> Purchase:
+        """Register the order whose money is held."""
         answer = self.register(self.order(reference, **changes))
         assert answer.status_code == 201, answer.text
         body = answer.json()
         return Purchase(body["order_id"], body["modification_token"], reference, body["total"])
+
+    def buy_raisable(self, amount: int = 3800, **changes: Any) -> Purchase:
+        """The same on a card on which more may be held later."""
+        return self.bought(self.authorize(amount, **RAISABLE), **changes)
 
     def buy_overdue(self, **changes: Any) -> Purchase:
         """The same for an order whose grace period is over: its capture is due at once."""
@@ -174,6 +185,25 @@ class Shop:
         return self.http.post(
             f"/store/orders/{purchase.order_id}/cancel",
             headers={"x-modification-token": purchase.token, **headers},
+        )
+
+    def add(self, purchase: Purchase, sku: str, quantity: int, **options: Any) -> httpx.Response:
+        """Add units of an item to the order."""
+        return self.edit(purchase, "items", {"sku": sku, "quantity": quantity}, **options)
+
+    def set_quantity(self, purchase: Purchase, line: int, quantity: int, **options: Any) -> httpx.Response:
+        """Change the units of a line of the order."""
+        return self.edit(purchase, f"items/{line}", {"quantity": quantity}, **options)
+
+    def edit(
+        self, purchase: Purchase, what: str, body: dict[str, Any], *, dry_run: bool = False, **headers: str
+    ) -> httpx.Response:
+        """Change the order with its modification token, under a key of its own."""
+        return self.http.post(
+            f"/store/orders/{purchase.order_id}/{what}",
+            json=body,
+            params={"dry_run": "true"} if dry_run else {},
+            headers={"x-modification-token": purchase.token, "Idempotency-Key": uuid.uuid4().hex, **headers},
         )
 
     # What operators do

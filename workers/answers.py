@@ -8,6 +8,7 @@ import msgspec
 
 from shared import money
 from shared.domain.cancel import PaymentAction
+from shared.domain.edits import MoneyAction
 from shared.domain.orders import OrderStatus
 from shared.domain.payments import VoidState
 from shared.domain.refunds import RefundState
@@ -35,6 +36,11 @@ def canceled(order_id: str, void: VoidState | None) -> str:
     if void in WARNING:
         body["warning"] = WARNING[void]
     return msgspec.json.encode(body).decode()
+
+
+def edited(order: dict[str, Any], money: MoneyAction) -> str:
+    """Return the body of an edit's 200: the order as it is now, and what became of its money."""
+    return msgspec.json.encode(order | {"payment_action": money}).decode()
 
 
 #: Amounts are decimal numbers in operators' answers, with all the places of their currency.

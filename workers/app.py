@@ -15,6 +15,8 @@ app.steps["consumer"].add(BufferedEvents)
 app.conf.update(
     include=[
         "workers.register",
+        "workers.edit_order",
+        "workers.edit",
         "workers.cancel",
         "workers.cancel_by_operator",
         "workers.capture",

@@ -27,6 +27,7 @@ from shared.store.timeline import Entry
 from workers.answers import canceled
 from workers.app import app
 from workers.base import Work, Worker
+from workers.editing import wait_and_hurry
 
 log = structlog.get_logger()
 
@@ -36,15 +37,18 @@ def cancel_order(task: Worker, intent_id: str) -> None:
     """Judge one cancel intent and carry it out; safe to run any number of times."""
     try:
         with task.work() as work:
-            settle(work, intent_id)
+            settle(task, work, intent_id)
     except Locked:
         postpone(task, intent_id)
 
 
-def settle(work: Work, intent_id: str) -> None:
-    """Cancel, refuse, or answer from the present state, in one commit."""
-    work.strike(Task.CANCEL_ORDER, intent_id)
+def settle(task: Worker, work: Work, intent_id: str) -> None:
+    """Cancel, refuse, or answer from the present state, in one commit; an order that is being edited is waited for."""
     held = orders.lock_for_intent(work.connection, intent_id)
+    if held and held.edit_id and held.intent_running:
+        wait_and_hurry(task, work, intent_id, held.edit_id)
+        return
+    work.strike(Task.CANCEL_ORDER, intent_id)
     if held is None:
         refuse(work, intent_id, NotFound("There is no such order"))
     elif held.intent_running:

@@ -35,7 +35,7 @@ SOURCE = "admin"
 def cancel_order_by_operator(task: Worker, intent_id: str) -> None:
     """Judge one cancel of an operator and carry it out; safe to run any number of times."""
     with task.work() as work:
-        case = open_case(work, Task.CANCEL_ORDER_BY_OPERATOR, intent_id)
+        case = open_case(task, work, intent_id)
         if case is None:
             return
         if case.balance.status is PaymentStatus.CAPTURING:  # the capture's outcome wakes it

@@ -28,6 +28,7 @@ from shared.store.payments import Capture
 from shared.store.timeline import Entry
 from workers.app import app
 from workers.base import Work, Worker
+from workers.editing import wait_and_hurry
 from workers.operators import wake
 
 #: Our own refusal: nobody is asked for more than is held.
@@ -85,6 +86,9 @@ def claim(task: Worker, job_id: str) -> Capture | None:
             work.strike(Task.CAPTURE_PAYMENT, job_id)
             return None
         if not capture.due:  # a stray message; the outbox knows the hour
+            return None
+        if capture.edit_id:
+            wait_and_hurry(task, work, job_id, capture.edit_id)
             return None
         payments.start_capture_locked(work.connection, capture)
         if capture.state is CaptureState.WAITING:

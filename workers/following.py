@@ -38,7 +38,9 @@ def follow(work: Work, before: Known, seen: Seen, source: str) -> bool:
     """
     known = reconciliations.lock(work.connection, before.payment_id)
     canceled = known.order_status is OrderStatus.CANCELED
-    finding = reconcile.judge(known.status, known.amounts, seen.hold, seen.amounts, known.total, canceled=canceled)
+    finding = reconcile.judge(
+        known.status, known.amounts, seen.hold, seen.amounts, known.total, canceled=canceled, editing=known.editing
+    )
     matches = reconcile.judge_refunds(known.refunds, seen.refunds)
     at_rest = {finding, *(match.finding for match in matches)} <= set(AT_REST) and not known.drifts
     if known != before and not at_rest:

@@ -22,7 +22,7 @@ GROUPS: Mapping[str, Group] = {
     # Short transactions: more of them at once than Postgres has cores only queue up at its locks.
     "orders": Group((Queue.CANCEL,), concurrency=16),
     # Mostly waiting for a provider: 64 calls of 200 ms make 320 a second.
-    "money": Group((Queue.VOID, Queue.CAPTURE, Queue.REFUND, Queue.REGISTER), concurrency=64),
+    "money": Group((Queue.VOID, Queue.CAPTURE, Queue.REFUND, Queue.REGISTER, Queue.EDIT), concurrency=64),
     # Reads at the provider, each followed by a short transaction.
     "hooks": Group((Queue.WEBHOOK,), concurrency=32),
     "mail": Group((Queue.EMAIL,), concurrency=16),

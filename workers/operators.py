@@ -20,6 +20,7 @@ from shared.store.outbox import Message
 from shared.store.refunds import Shown
 from workers.answers import GivenBack, canceled_by_operator, refunded
 from workers.base import Work, Worker
+from workers.editing import wait_and_hurry
 
 #: How a void stands, in the words of a refund.
 STATUS_OF_VOID: Mapping[VoidState, RefundState] = {
@@ -41,16 +42,20 @@ class Case:
     refunds: list[Shown]
 
 
-def open_case(work: Work, task: Task, intent_id: str) -> Case | None:
-    """Lock the order and read the case; None when there is nothing to judge any more, or no order."""
+def open_case(task: Worker, work: Work, intent_id: str) -> Case | None:
+    """Lock the order and read the case; None when there is nothing to judge, no order, or an edit to wait for."""
+    name = Task(task.name)
     held = orders.lock_for_intent(work.connection, intent_id)
     if held is None:
-        work.strike(task, intent_id)
+        work.strike(name, intent_id)
         refuse(work, intent_id, NotFound("There is no such order"))
         return None
     request = operators.request(work.connection, intent_id)
     if request.state is not IntentState.ACCEPTED:  # judged before; what it waits for will answer it
-        work.strike(task, intent_id)
+        work.strike(name, intent_id)
+        return None
+    if held.edit_id:
+        wait_and_hurry(task, work, intent_id, held.edit_id)
         return None
     balance = refunds.balance_locked(work.connection, held.payment_id)
     return Case(intent_id, request, held, balance, refunds.of_order(work.connection, held.id))
@@ -107,6 +112,6 @@ def wait_for_capture(task: Worker, work: Work, case: Case) -> None:
 
 
 def wake(work: Work, order_id: str) -> None:
-    """The order's money is not being taken any more: judge the requests that had to wait for that."""
+    """The order's money is not being taken or held any more: judge the requests that had to wait for that."""
     for one in operators.held_back_locked(work.connection, order_id):
         work.stage(TASK_OF[one.operation], one.intent_id)

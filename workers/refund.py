@@ -7,7 +7,6 @@ in and not decided is followed until it is.  One that was completed can still fa
 read again.  Where nothing is left to give back, since somebody has done so at the provider, what they did is followed.
 """
 
-import time
 from dataclasses import dataclass
 
 import msgspec
@@ -36,6 +35,7 @@ from workers import following, operators
 from workers.answers import GivenBack
 from workers.app import app
 from workers.base import Work, Worker
+from workers.clock import now
 from workers.refunding import last_completed
 
 #: Seconds after which a claim allows no call any more: whoever slept that long does not know what happened meanwhile.
@@ -112,11 +112,6 @@ def claim(task: Worker, refund_id: str) -> Refund | None:
             data = {"refund_id": refund_id, "amount": refund.amount, "attempt": refund.attempts + 1}
             work.record(Entry(order_id, RefundEvent.STARTED, Queue.REFUND, data=data))
         return refund.started()
-
-
-def now() -> float:
-    """Seconds on a clock that also counts while the machine is suspended."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def call(provider: PaymentProvider, refund: Refund, claimed_at: float) -> Outcome | None:

@@ -30,7 +30,7 @@ from workers.refunding import cools_until, last_completed, promise
 def refund_order(task: Worker, intent_id: str) -> None:
     """Judge one refund intent and start what it asks for; safe to run any number of times."""
     with task.work() as work:
-        case = open_case(work, Task.REFUND_ORDER, intent_id)
+        case = open_case(task, work, intent_id)
         if case is None:
             return
         way = WAY[case.balance.status]

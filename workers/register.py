@@ -13,6 +13,7 @@ import msgspec
 
 from shared.domain import totals
 from shared.domain.alerts import Kind, cause
+from shared.domain.edits import Price
 from shared.domain.intents import IntentState
 from shared.domain.orders import OrderEvent, OrderKind, OrderStatus
 from shared.domain.payments import PaymentStatus, Provider
@@ -77,7 +78,7 @@ def set_stock(task: Worker, intent_id: str) -> None:
         body = msgspec.json.encode({"sku": intent.subject, "quantity": level.quantity}).decode()
         bell = intents.end(work.connection, intent_id, IntentState.DONE, 200, body)
         if bell:  # the intent's row is locked now: a twin that comes later finds it ended
-            stock.put(work.connection, intent.subject, level.quantity)
+            stock.put(work.connection, intent.subject, level.quantity, _price(level))
             work.ring(bell)
 
 
@@ -186,6 +187,10 @@ def refuse(task: Worker, intent_id: str, refusal: Problem) -> None:
         work.ring(intents.end(work.connection, intent_id, IntentState.REFUSED, refusal.http_status, refusal.body()))
 
 
+def _price(level: StockLevel) -> Price | None:
+    return Price(level.price.amount, level.price.currency, Decimal(level.tax_rate)) if level.price else None
+
+
 def _lines(request: Registration) -> list[Line]:
     return [Line(line.sku, line.quantity, line.unit_price, Decimal(line.tax_rate)) for line in request.lines]
 
@@ -221,10 +226,12 @@ def _payment(order: NewOrder, request: Registration, authorization: Authorizatio
         reference=request.payment.reference,
         status=STATUS[held.status] if held else PaymentStatus.UNPAID,
         currency=order.currency,
+        amount=order.total,
         authorized=held.authorized if held else 0,
         captured=held.captured if held else 0,
         released=held.released if held else 0,
         capture_before=held.capture_before if held else None,
+        incremental=held.incremental if held else False,
     )
 
 

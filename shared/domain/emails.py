@@ -34,6 +34,7 @@ TRANSITIONS: Mapping[tuple[EmailState, EmailEvent], EmailState] = {
 class Template(StrEnum):
     """Which words; the version stands in the name, so that changed words are a new template."""
 
+    ORDER_EDITED = "order_edited.v1"
     ORDER_CANCELED = "order_canceled.v1"
     PAID_ORDER_CANCELED = "paid_order_canceled.v1"
     REFUND_PROCESSED = "refund_processed.v1"

@@ -53,6 +53,9 @@ class Operation(StrEnum):
     CANCEL_ORDER = "cancel_order"
     CANCEL_ORDER_BY_OPERATOR = "cancel_order_by_operator"
     REFUND_ORDER = "refund_order"
+    ADD_ITEM = "add_item"
+    SET_QUANTITY = "set_quantity"
+    SET_ADDRESS = "set_address"
     RETRY_INTENT = "retry_intent"
     ACKNOWLEDGE_ALERT = "acknowledge_alert"
 
@@ -63,6 +66,9 @@ TASK_OF: Mapping[Operation, Task] = {
     Operation.CANCEL_ORDER: Task.CANCEL_ORDER,
     Operation.CANCEL_ORDER_BY_OPERATOR: Task.CANCEL_ORDER_BY_OPERATOR,
     Operation.REFUND_ORDER: Task.REFUND_ORDER,
+    Operation.ADD_ITEM: Task.EDIT_ORDER,
+    Operation.SET_QUANTITY: Task.EDIT_ORDER,
+    Operation.SET_ADDRESS: Task.EDIT_ORDER,
     Operation.RETRY_INTENT: Task.RETRY_INTENT,
     Operation.ACKNOWLEDGE_ALERT: Task.ACKNOWLEDGE_ALERT,
 }

@@ -37,6 +37,7 @@ class EditStatus(StrEnum):
     """Whether an order may be changed."""
 
     OPEN = "open"
+    EDITING = "editing"  # more is being asked of its provider; captures and cancels wait
     LOCKED_FOR_CAPTURE = "locked_for_capture"  # its capture is under way
 
 

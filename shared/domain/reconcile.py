@@ -95,17 +95,25 @@ FOLLOWED = (
 
 
 def judge(
-    status: PaymentStatus, ours: Amounts, hold: Hold, theirs: Amounts | None, total: int, *, canceled: bool
+    status: PaymentStatus,
+    ours: Amounts,
+    hold: Hold,
+    theirs: Amounts | None,
+    total: int,
+    *,
+    canceled: bool,
+    editing: bool = False,
 ) -> Finding:
-    """Compare one payment of an order that costs `total` minor units, and stands or is `canceled`.
+    """Compare one payment that is to bring `total` minor units, of an order that stands, or is `canceled`.
 
+    While the order is `editing` our own task is having more held.
     `theirs` is None when the hold is missing.
     """
     finding = HOLD.get((status, hold), Finding.DRIFT)
     if theirs is None:
         return finding
     if finding is Finding.AGREED and ours != theirs:
-        finding = AMOUNTS_DIFFER.get(status, Finding.DRIFT)
+        finding = Finding.BUSY if editing else AMOUNTS_DIFFER.get(status, Finding.DRIFT)
     if finding is Finding.CAPTURED_ELSEWHERE and theirs.captured < total:
         finding = Finding.PARTLY_CAPTURED_ELSEWHERE
     if finding is Finding.PARTLY_CAPTURED_ELSEWHERE and hold is Hold.CAPTURED and theirs.captured >= total:

@@ -62,6 +62,8 @@ class Authorization:
     capture_before: datetime | None
     #: Whether a hold that was released had expired; otherwise somebody canceled it.
     expired: bool = False
+    #: Whether more may be held.
+    incremental: bool = False
 
 
 class Voided(StrEnum):
@@ -136,6 +138,10 @@ class PaymentProvider(Protocol):
 
     def void(self, reference: str, key: str) -> Voided:
         """Release the whole hold."""
+        ...
+
+    def increment(self, reference: str, amount: int, key: str) -> None:
+        """Hold `amount` minor units in all, more than before.  Raises `Declined`, and the old hold stands."""
         ...
 
     def capture(self, reference: str, amount: int, key: str) -> Captured:

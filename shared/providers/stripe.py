@@ -124,6 +124,7 @@ class Stripe:
             refunded=_refunded(intent),
             capture_before=_capture_before(intent),
             expired=getattr(intent, "cancellation_reason", None) in EXPIRED,
+            incremental=_incremental(intent),
         )
 
     def void(self, reference: str, key: str) -> Voided:
@@ -137,6 +138,13 @@ class Stripe:
         except _UnexpectedState as error:
             return _meaning(NOT_CANCELED, error)
         return Voided.RELEASED
+
+    def increment(self, reference: str, amount: int, key: str) -> None:
+        """Raise the PaymentIntent's authorization to `amount` minor units."""
+        try:
+            _ask(lambda: self._intents.increment_authorization(reference, {"amount": amount}, {"idempotency_key": key}))
+        except _UnexpectedState as error:
+            raise Refused(f"{UNEXPECTED_STATE}:{error.status}") from error
 
     def capture(self, reference: str, amount: int, key: str) -> Captured:
         """Capture `amount` minor units of the PaymentIntent; Stripe releases the rest."""
@@ -229,10 +237,15 @@ def _refunded(intent: stripe.PaymentIntent) -> int:
     return getattr(intent.latest_charge, "amount_refunded", 0)
 
 
+def _incremental(intent: stripe.PaymentIntent) -> bool:
+    return getattr(getattr(_card(intent), "incremental_authorization", None), "status", None) == "available"
+
+
 def _capture_before(intent: stripe.PaymentIntent) -> datetime | None:
-    charge = intent.latest_charge
-    if charge is None or isinstance(charge, str):
-        return None
-    card = getattr(charge.payment_method_details, "card", None)
-    seconds = getattr(card, "capture_before", None)
+    seconds = getattr(_card(intent), "capture_before", None)
     return datetime.fromtimestamp(seconds, UTC) if seconds else None
+
+
+def _card(intent: stripe.PaymentIntent) -> Any:
+    charge = intent.latest_charge
+    return None if charge is None or isinstance(charge, str) else getattr(charge.payment_method_details, "card", None)

@@ -129,6 +129,7 @@ _PARK = text("""
         OR state = 'working' AND subject = (SELECT order_id FROM voids WHERE id = :subject)
             AND (awaits IS NULL OR awaits = :subject)
         OR state = 'working' AND subject = (SELECT order_id FROM refunds WHERE id = :subject) AND awaits = :subject
+        OR state = 'working' AND id = (SELECT intent_id FROM order_edits WHERE id = :subject)
         OR state = 'accepted' AND operation IN ('cancel_order_by_operator', 'refund_order')
             AND subject = (SELECT order_id FROM capture_jobs WHERE id = :subject AND state = 'active')
     )

@@ -70,9 +70,10 @@ _AWAITING = text(f"""
     ORDER BY id
 """)
 
-_HELD_BACK = text(f"""
+_HELD_BACK = text("""
     SELECT id, operation FROM intents
-    WHERE subject = :order_id AND operation IN {_OPERATORS} AND state = 'accepted'
+    WHERE subject = :order_id AND state = 'accepted' AND operation IN
+        ('cancel_order', 'cancel_order_by_operator', 'refund_order', 'add_item', 'set_quantity', 'set_address')
     ORDER BY id
 """)
 
@@ -113,7 +114,7 @@ def awaiting_locked(connection: Connection, order_id: str, awaits: str) -> list[
 
 
 def held_back_locked(connection: Connection, order_id: str) -> list[Asking]:
-    """Return who could not be judged yet: the order's money was being taken."""
+    """Return who could not be judged yet: the order's money was being taken, or more of it held."""
     rows = connection.execute(_HELD_BACK, {"order_id": order_id})
     return [Asking(row.id, Operation(row.operation)) for row in rows]
 

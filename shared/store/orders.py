@@ -58,6 +58,8 @@ class HeldOrder:
     job_id: str | None
     void_state: VoidState | None
     void_error: str | None
+    #: The edit that is under way: whoever wants to move the order's money waits for it.
+    edit_id: str | None
 
 
 _INSERT = text("""
@@ -70,6 +72,7 @@ _INSERT = text("""
 """)
 
 _INSERT_LINES = text("""
+    WITH collection AS (INSERT INTO payment_collections (order_id, amount) VALUES (:order_id, :total))
     INSERT INTO order_lines (order_id, line, sku, quantity, unit_price, tax_rate, reserved)
     SELECT :order_id, position, sku, quantity, unit_price, tax_rate, 0 FROM unnest(
         CAST(:skus AS text[]), CAST(:quantities AS integer[]), CAST(:unit_prices AS bigint[]),
@@ -85,18 +88,20 @@ _LOCK_FOR_INTENT = text("""
 """)
 
 _HELD = text("""
-    SELECT o.id, o.status, o.customer_id, o.grace_until, o.currency, o.total, o.email,
+    SELECT o.id, o.status, o.customer_id, o.grace_until, o.currency, c.amount AS total, o.email,
            i.state AS intent_state, i.actor,
            p.id AS payment_id, p.status AS payment_status,
            j.id AS job_id, j.state AS job_state,
-           v.state AS void_state, v.last_error AS void_error
+           v.state AS void_state, v.last_error AS void_error, e.id AS edit_id
     FROM orders o
     JOIN intents i ON i.id = :intent_id
+    JOIN payment_collections c ON c.order_id = o.id
     JOIN payments p ON p.order_id = o.id
     LEFT JOIN capture_jobs j ON j.order_id = o.id AND j.state <> 'failed'
     LEFT JOIN LATERAL (
         SELECT state, last_error FROM voids WHERE order_id = o.id ORDER BY id DESC LIMIT 1
     ) v ON true
+    LEFT JOIN order_edits e ON e.order_id = o.id AND e.state = 'authorizing'
     WHERE o.id = :order_id
     FOR NO KEY UPDATE OF p
 """)
@@ -109,27 +114,31 @@ _FINGERPRINT = text("""
 """)
 
 _VIEW = text("""
-    SELECT o.id AS order_id, o.kind, o.status, o.currency, o.total, o.shipping, o.customer_id, o.shipment, o.placed_at,
-           o.grace_until, o.edit_status, o.canceled_at, o.cancellation_source, o.cancellation_refund,
+    SELECT o.id AS order_id, o.kind, o.status, o.currency, c.amount AS total, o.shipping, o.customer_id, o.address,
+           o.shipment, o.placed_at, o.grace_until, o.edit_status, o.canceled_at, o.cancellation_source,
+           o.cancellation_refund,
            json_build_object('provider', p.provider, 'reference', p.reference, 'status', p.status,
                'authorized', p.authorized, 'captured', p.captured, 'released', p.released,
                'refunded', p.refunded) AS payment,
            (SELECT json_agg(json_build_object('line', l.line, 'sku', l.sku, 'quantity', l.quantity,
                 'unit_price', l.unit_price, 'tax_rate', l.tax_rate::text) ORDER BY l.line)
-            FROM order_lines l WHERE l.order_id = o.id) AS lines
-    FROM orders o JOIN payments p ON p.order_id = o.id
+            FROM order_lines l WHERE l.order_id = o.id AND l.quantity > 0) AS lines
+    FROM orders o
+    JOIN payment_collections c ON c.order_id = o.id
+    JOIN payments p ON p.order_id = o.id
     WHERE o.id = :id
 """)
 
 
 def insert(connection: Connection, order: NewOrder, lines: list[Line]) -> bool:
-    """Write an order and its lines; False when the id is taken."""
+    """Write an order, its lines and its payment collection; False when the id is taken."""
     if connection.execute(_INSERT, {name: getattr(order, name) for name in NewOrder.__slots__}).scalar() is None:
         return False
     connection.execute(
         _INSERT_LINES,
         {
             "order_id": order.id,
+            "total": order.total,
             "skus": [line.sku for line in lines],
             "quantities": [line.quantity for line in lines],
             "unit_prices": [line.unit_price for line in lines],
@@ -168,6 +177,7 @@ def lock_for_intent(connection: Connection, intent_id: str) -> HeldOrder | None:
         job_id=row.job_id,
         void_state=VoidState(row.void_state) if row.void_state else None,
         void_error=row.void_error,
+        edit_id=row.edit_id,
     )
 
 

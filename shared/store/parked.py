@@ -53,6 +53,7 @@ _MONEY_NAMED = text("""
     SELECT 'void.payment' AS task, order_id FROM voids WHERE id = :id
     UNION ALL SELECT 'refund.payment', order_id FROM refunds WHERE id = :id
     UNION ALL SELECT 'capture.payment', order_id FROM capture_jobs WHERE id = :id
+    UNION ALL SELECT 'edit.authorize', order_id FROM order_edits WHERE id = :id
     UNION ALL SELECT 'webhook.process', p.order_id
         FROM webhook_events w LEFT JOIN payments p ON p.provider = w.provider AND p.reference = w.reference
         WHERE w.id = :id
@@ -102,7 +103,8 @@ _EVENT_AGAIN = text("""
 # One attempt is left on record: it may have reached the provider, and is read back before the next.
 _COUNT_ANEW = text("""
     WITH v AS (UPDATE voids SET attempts = 1 WHERE id = :id AND attempts > 1),
-    r AS (UPDATE refunds SET attempts = 1 WHERE id = :id AND attempts > 1)
+    r AS (UPDATE refunds SET attempts = 1 WHERE id = :id AND attempts > 1),
+    e AS (UPDATE order_edits SET attempts = 1 WHERE id = :id AND attempts > 1)
     UPDATE capture_jobs SET attempts = 1 WHERE id = :id AND attempts > 1
 """)
 

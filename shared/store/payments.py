@@ -31,10 +31,14 @@ class NewPayment:
     reference: str | None
     status: PaymentStatus
     currency: str
+    #: What it is to bring.
+    amount: int
     authorized: int
     captured: int
     released: int
     capture_before: datetime | None
+    #: Whether more may be held later.
+    incremental: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ class Capture:
     attempts: int
     amount: int
     authorized: int
+    #: The edit that is under way: the capture waits for it.
+    edit_id: str | None
 
     @property
     def idempotency_key(self) -> str:
@@ -77,10 +83,10 @@ class Capture:
 
 
 _INSERT = text("""
-    INSERT INTO payments (id, order_id, provider, reference, status, currency, authorized, captured, released,
-                          capture_before, check_at)
-    VALUES (:id, :order_id, :provider, :reference, :status, :currency, :authorized, :captured, :released,
-            :capture_before,
+    INSERT INTO payments (id, order_id, provider, reference, status, currency, amount, authorized, captured, released,
+                          capture_before, incremental, check_at)
+    VALUES (:id, :order_id, :provider, :reference, :status, :currency, :amount, :authorized, :captured, :released,
+            :capture_before, :incremental,
             CASE WHEN CAST(:reference AS text) IS NOT NULL THEN now() + make_interval(secs => :check_after) END)
     ON CONFLICT (provider, reference) DO NOTHING
     RETURNING id
@@ -112,8 +118,10 @@ _VOID_UNKNOWN = text("""
 
 _CAPTURE = text("""
     SELECT j.id, j.order_id, j.payment_id, j.state, j.attempts, j.due_at <= now() AS due, p.provider, p.reference,
-           p.status AS payment_status, p.authorized, o.total
-    FROM capture_jobs j JOIN payments p ON p.id = j.payment_id JOIN orders o ON o.id = j.order_id
+           p.status AS payment_status, p.authorized, p.amount, e.id AS edit_id
+    FROM capture_jobs j
+    JOIN payments p ON p.id = j.payment_id
+    LEFT JOIN order_edits e ON e.order_id = j.order_id AND e.state = 'authorizing'
     WHERE j.id = :id
     FOR NO KEY UPDATE OF p
 """)
@@ -135,6 +143,10 @@ _SETTLE_CAPTURE = text("""
     UPDATE orders
     SET edit_status = 'open', status = CASE WHEN :status = 'captured' THEN 'captured' ELSE status END
     WHERE id = :order_id
+""")
+
+_DUE = text("""
+    SELECT id FROM capture_jobs WHERE payment_id = :payment_id AND state = 'waiting' AND due_at <= now()
 """)
 
 _CAPTURE_UNKNOWN = text("UPDATE capture_jobs SET last_error = :error WHERE id = :id AND state = 'active'")
@@ -197,9 +209,16 @@ def read_capture_locked(connection: Connection, job_id: str) -> Capture:
         payment_status=PaymentStatus(row.payment_status),
         due=row.due,
         attempts=row.attempts,
-        amount=row.total,
+        amount=row.amount,
         authorized=row.authorized,
+        edit_id=row.edit_id,
     )
+
+
+def due_capture_locked(connection: Connection, payment_id: str) -> str | None:
+    """Return the capture job of a payment whose hour has come; None while it has not."""
+    job_id: str | None = connection.execute(_DUE, {"payment_id": payment_id}).scalar()
+    return job_id
 
 
 def start_capture_locked(connection: Connection, capture: Capture) -> None:

@@ -33,6 +33,9 @@ class Known:
     provider: Provider
     reference: str
     order_status: OrderStatus
+    #: Whether an edit is having more held.
+    editing: bool
+    #: What it is to bring.
     total: int
     currency: str
     status: PaymentStatus
@@ -55,7 +58,7 @@ _FIND = text("SELECT id FROM payments WHERE provider = :provider AND reference =
 
 _KNOWN = """
     SELECT p.id, p.order_id, p.provider, p.reference, p.status, p.currency, p.authorized, p.captured, p.released,
-           p.refunded, p.refunding, o.status AS order_status, o.total,
+           p.refunded, p.refunding, p.amount AS total, o.status AS order_status, o.edit_status = 'editing' AS editing,
            j.id AS job_id, j.state AS job_state, v.id AS void_id,
            CASE p.status
                WHEN 'capturing' THEN j.last_error IS NOT NULL OR NOT EXISTS (
@@ -244,6 +247,7 @@ def _known(row: Row[Any] | None) -> Known | None:
         provider=Provider(row.provider),
         reference=row.reference,
         order_status=OrderStatus(row.order_status),
+        editing=row.editing,
         total=row.total,
         currency=row.currency,
         status=PaymentStatus(row.status),

@@ -122,7 +122,8 @@ _OF_ORDER = text("""
 """)
 
 _BALANCE = text("""
-    SELECT p.provider, p.status, p.currency, o.total, o.shipping, p.authorized, p.captured, p.refunded, p.refunding
+    SELECT p.provider, p.status, p.currency, p.amount AS total, o.shipping, p.authorized, p.captured,
+           p.refunded, p.refunding
     FROM payments p JOIN orders o ON o.id = p.order_id
     WHERE p.id = :payment_id
 """)
@@ -175,7 +176,7 @@ _SETTLE = text("""
 """)
 
 _SUMS = text("""
-    SELECT o.total, o.currency, o.email, p.captured, p.refunded
+    SELECT p.amount AS total, o.currency, o.email, p.captured, p.refunded
     FROM payments p JOIN orders o ON o.id = p.order_id
     WHERE p.id = :payment_id
 """)

@@ -35,6 +35,7 @@ BESIDE: Mapping[str, Callable[[str], Row]] = {
         "last_error": "declined" if state == "failed" else None,
     },
     "intents": lambda state: UNANSWERED if state in intents.RUNNING else ANSWERED,
+    "order_edits": lambda state: {"settled_at": None if state == "authorizing" else "now"},
     "emails": lambda state: {"sent_at": "now" if state == "sent" else None},
     "webhook_events": lambda state: {"ended_at": None if state == "received" else "now"},
 }
@@ -65,11 +66,13 @@ def an_order(db: psycopg.Connection, status: str = "pending", order_id: str = "o
     }
     times = {"placed_at": "now", "grace_until": "now"}
     insert(db, "orders", id=order_id, status=status, **row, **times, **BESIDE["orders"](status))
+    insert(db, "payment_collections", order_id=order_id, amount=1000)
 
 
 def a_payment(db: psycopg.Connection, status: str = "authorized", **more: Any) -> None:
     row = {"id": "pay_1", "order_id": "ord_1", "provider": "stripe", "reference": "pi_1", "currency": "USD"}
-    insert(db, "payments", **row | {"status": status, "authorized": 1000} | BESIDE["payments"](status) | more)
+    row |= {"status": status, "amount": 1000, "authorized": 1000}
+    insert(db, "payments", **row | BESIDE["payments"](status) | more)
 
 
 def a_job(db: psycopg.Connection, state: str = "waiting", job_id: str = "cap_1") -> None:
@@ -84,6 +87,12 @@ def a_void(db: psycopg.Connection, state: str = "requested", void_id: str = "voi
 def a_refund(db: psycopg.Connection, state: str = "initiated", **more: Any) -> None:
     row = {"id": "rfd_1", "order_id": "ord_1", "payment_id": "pay_1", "amount": 600, "source": "refund", "actor": "a"}
     insert(db, "refunds", **row | {"state": state} | BESIDE["refunds"](state) | more)
+
+
+def an_edit(db: psycopg.Connection, state: str = "authorizing", **more: Any) -> None:
+    row = {"id": "edit_1", "order_id": "ord_1", "intent_id": "int_1", "payment_id": "pay_1", "authorize": 1200}
+    row |= {"before": "{}", "after": "{}", "total_before": 1000, "total_after": 1200, "state": state}
+    insert(db, "order_edits", **row | BESIDE["order_edits"](state) | more)
 
 
 def a_captured_payment(db: psycopg.Connection) -> None:

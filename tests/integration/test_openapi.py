@@ -34,9 +34,11 @@ CONFIGURATION = """
 orders = {{ values = {orders} }}
 intents = {{ values = {intents} }}
 alerts = {{ values = {alerts} }}
+items = {{ values = ["1", "2"] }}
 
 [parameters]
 "path.order_id" = {{ dictionary = "orders", probability = 0.5 }}
+"path.item_id" = {{ dictionary = "items", probability = 0.5 }}
 "path.intent_id" = {{ dictionary = "intents", probability = 0.5 }}
 "path.alert_id" = {{ dictionary = "alerts", probability = 0.5 }}
 
@@ -48,6 +50,11 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "409",
 [[operations]]
 include-name = "POST /api/admin/orders/{{order_id}}/refund"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "404", "409", "422", "429", "5xx"]
+
+# An item may have no price, or a date be past.
+[[operations]]
+include-name = "POST /store/orders/{{order_id}}/items"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "402", "403", "404", "409", "422", "5xx"]
 
 # Nothing here is signed by Stripe.
 [[operations]]

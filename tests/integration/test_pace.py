@@ -19,8 +19,9 @@ FILL_ORDERS = """
         SELECT 'ord_' || n, 'retail', 'pending', 'USD', 1, 0, 'e', '', now(), now() FROM generate_series(1, %s) n
 """
 FILL_PAYMENTS = """
-    INSERT INTO payments (id, order_id, provider, reference, status, currency, authorized, check_at)
-        SELECT 'pay_' || id, id, 'stripe', 'pi_' || id, 'authorized', 'USD', 1, now() FROM orders
+    WITH collections AS (INSERT INTO payment_collections SELECT id, 1 FROM orders)
+    INSERT INTO payments (id, order_id, provider, reference, status, currency, amount, authorized, check_at)
+        SELECT 'pay_' || id, id, 'stripe', 'pi_' || id, 'authorized', 'USD', 1, 1, now() FROM orders
 """
 
 #: Seconds from now until each comparison that is staged, in their order.

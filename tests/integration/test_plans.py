@@ -22,8 +22,9 @@ FILL = """
         SELECT 'ord_' || n, 'retail', 'pending', 'USD', 1, 0, 'e', '', now(), now() FROM generate_series(1, {many}) n;
     INSERT INTO order_lines SELECT id, 1, 'SKU' || id, 1, 1, 0, 1 FROM orders;
     INSERT INTO stock SELECT 'SKU' || id, 1 FROM orders;
-    INSERT INTO payments (id, order_id, provider, reference, status, currency, authorized)
-        SELECT 'pay_' || id, id, 'stripe', 'pi_' || id, 'authorized', 'USD', 1 FROM orders;
+    INSERT INTO payment_collections SELECT id, 1 FROM orders;
+    INSERT INTO payments (id, order_id, provider, reference, status, currency, amount, authorized)
+        SELECT 'pay_' || id, id, 'stripe', 'pi_' || id, 'authorized', 'USD', 1, 1 FROM orders;
     INSERT INTO capture_jobs (id, order_id, payment_id, due_at)
         SELECT 'cap_' || id, order_id, id, now() FROM payments;
     INSERT INTO voids (id, order_id, payment_id) SELECT 'void_' || id, order_id, id FROM payments;
@@ -31,6 +32,9 @@ FILL = """
         SELECT 'rfd_' || id, order_id, id, 1, 's', 'a', 'failed', 'e', now() FROM payments;
     INSERT INTO intents (id, operation, subject, actor, idempotency_key, fingerprint, payload)
         SELECT 'int_' || id, 'cancel_order', id, 'a', nullif(length(id) % 2, 0), '', '{{}}' FROM orders;
+    INSERT INTO order_edits (id, order_id, intent_id, state, before, after, total_before, total_after, payment_id,
+                             authorize)
+        SELECT 'edit_' || id, id, 'int_' || id, 'authorizing', '{{}}', '{{}}', 1, 2, 'pay_' || id, 2 FROM orders;
     INSERT INTO outbox SELECT id, 'void.payment', now() + interval '1 hour' FROM voids;
     INSERT INTO emails (id, order_id, cause, template, recipient, context)
         SELECT 'mail_' || id, id, id, 't', 'r', '{{}}' FROM orders;

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from shared.domain import emails, intents, orders, payments, refunds, webhooks
+from shared.domain import edits, emails, intents, orders, payments, refunds, webhooks
 from shared.domain.transitions import moves
 from tests.integration.rows import (
     ANSWERED,
@@ -21,6 +21,7 @@ from tests.integration.rows import (
     a_refund,
     a_void,
     a_webhook,
+    an_edit,
     an_email,
     an_intent,
     an_order,
@@ -48,6 +49,13 @@ GUARDED: Mapping[str, tuple[Mapping[Any, Any], Any, str, str, tuple[Callable[...
         (an_order, a_captured_payment, a_refund),
     ),
     "intents": (intents.TRANSITIONS, intents.IntentState, "state", "int_1", (an_intent,)),
+    "order_edits": (
+        edits.TRANSITIONS,
+        edits.EditState,
+        "state",
+        "edit_1",
+        (an_order, a_payment, an_intent, an_edit),
+    ),
     "emails": (emails.TRANSITIONS, emails.EmailState, "state", "mail_1", (an_order, an_email)),
     "webhook_events": (webhooks.TRANSITIONS, webhooks.WebhookState, "state", "whe_1", (a_webhook,)),
 }

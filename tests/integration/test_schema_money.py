@@ -7,7 +7,18 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
-from tests.integration.rows import BESIDE, Row, a_job, a_payment, a_refund, a_void, an_order, update
+from tests.integration.rows import (
+    BESIDE,
+    Row,
+    a_job,
+    a_payment,
+    a_refund,
+    a_void,
+    an_edit,
+    an_intent,
+    an_order,
+    update,
+)
 from tests.shop import eventually
 
 # Money.
@@ -231,7 +242,7 @@ def test_two_refunds_of_60_on_100_started_at_once_never_both_stand(migrated: str
         finally:
             first.rollback()
             first.execute("SET session_replication_role = replica")  # the one way to take a refund off the records
-            for table in ("refunds", "payments", "orders"):
+            for table in ("refunds", "payments", "payment_collections", "orders"):
                 first.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
             first.commit()
 
@@ -276,3 +287,32 @@ def test_an_order_whose_money_is_being_taken_is_not_canceled_by_anybody(db: psyc
     a_payment(db, "capturing")
     with pytest.raises(errors.CheckViolation, match="is captured"):
         update(db, "orders", "ord_1", status="canceled", **BESIDE["orders"]("canceled"), cancellation_refund="skipped")
+
+
+@pytest.mark.parametrize("table", ["payments", "payment_collections"])
+def test_a_collections_payments_bring_what_it_says(db: psycopg.Connection, table: str) -> None:
+    an_order(db)
+    a_payment(db)
+    db.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    with pytest.raises(errors.CheckViolation, match="do not bring what it costs"):
+        db.execute(sql.SQL("UPDATE {} SET amount = 999").format(sql.Identifier(table)))
+
+
+def test_nobody_moves_the_money_of_an_order_that_is_being_edited(db: psycopg.Connection) -> None:
+    an_order(db)
+    a_payment(db)
+    update(db, "orders", "ord_1", edit_status="editing")
+    with pytest.raises(errors.CheckViolation, match="is being edited"), db.transaction():
+        update(db, "payments", "pay_1", status="capturing")
+    with pytest.raises(errors.CheckViolation, match="is being edited"), db.transaction():
+        update(db, "orders", "ord_1", status="canceled", **BESIDE["orders"]("canceled"))
+
+
+def test_an_order_is_edited_by_one_at_a_time(db: psycopg.Connection) -> None:
+    an_order(db)
+    a_payment(db)
+    an_intent(db)
+    an_intent(db, id="int_2", idempotency_key="k")
+    an_edit(db)
+    with pytest.raises(errors.UniqueViolation, match="order_edits_one_in_flight"):
+        an_edit(db, id="edit_2", intent_id="int_2")

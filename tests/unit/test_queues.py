@@ -7,10 +7,12 @@ from shared.settings import Settings
 from workers.groups import GROUPS
 
 #: Released with 0.1.0.  Names may be added here; none may be changed or taken away.
-QUEUES = {"register", "cancel", "capture", "void", "refund", "email", "webhook", "housekeeping"}
+QUEUES = {"register", "edit", "cancel", "capture", "void", "refund", "email", "webhook", "housekeeping"}
 TASKS = {
     "register.order": "register",
     "register.stock": "register",
+    "edit.order": "edit",
+    "edit.authorize": "edit",
     "cancel.order": "cancel",
     "cancel.by_operator": "cancel",
     "capture.payment": "capture",

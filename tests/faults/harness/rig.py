@@ -400,8 +400,8 @@ class Rig:
 
     @cached_property
     def _forget_rows(self) -> Composed:
-        deletes = [SQL("DELETE FROM {}").format(Identifier(table)) for table in self._tables]
-        return SQL("; ").join(deletes)
+        deletes = [SQL("DELETE FROM {}").format(Identifier(table)) for table in self._tables if table != "pace"]
+        return SQL("; ").join([*deletes, SQL("UPDATE pace SET free_at = now()")])
 
     @cached_property
     def _age_rows(self) -> Composed:

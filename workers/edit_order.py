@@ -1,0 +1,150 @@
+"""Edit of an order: its shopper adds, changes or removes an item, or sends the goods elsewhere, in the grace period.
+
+Judged under the order's lock, against the order's own lines and rates.  What costs no more than is held is done in that
+commit: the capture will take less.  What costs more is staged, its units taken from stock, and the order is `editing`
+until its provider holds more (workers/edit.py).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import structlog
+
+from shared.domain import edits as rules
+from shared.domain.edits import Editable, EditEvent, Line, MoneyAction, Plan
+from shared.domain.intents import IntentState, Operation
+from shared.errors import LegacyOrder, NotFound, OutOfStock, OwnershipViolation, Problem
+from shared.ids import new_id
+from shared.queues import Queue, Task
+from shared.requests import Address, ItemChange, NewItem
+from shared.store import edits, stock
+from shared.store.edits import HeldEdit, NewEdit
+from shared.store.timeline import Entry
+from shared.tokens import Role
+from workers.app import app
+from workers.base import Work, Worker
+from workers.editing import change_item, finish, refuse, tell, wait
+
+log = structlog.get_logger()
+
+
+@app.task(base=Worker, bind=True, name=Task.EDIT_ORDER)
+def edit_order(task: Worker, intent_id: str) -> None:
+    """Judge one edit and carry it out, or ask for its money first; safe to run any number of times."""
+    with task.work() as work:
+        held = edits.lock_for_intent(work.connection, intent_id)
+        if held and held.in_flight and held.intent_state is IntentState.ACCEPTED:
+            wait(task, work, intent_id)
+            return
+        work.strike(Task.EDIT_ORDER, intent_id)
+        if held is None:
+            refuse(work, intent_id, NotFound("There is no such order"))
+        elif held.intent_state is IntentState.ACCEPTED:
+            try:
+                settle(work, held)
+            except Problem as refusal:
+                if isinstance(refusal, OwnershipViolation):
+                    log.warning("ownership_violation", intent_id=intent_id)
+                refuse(work, intent_id, refusal)
+
+
+def settle(work: Work, held: HeldEdit) -> None:
+    """Judge, and change what is asked for.  Raises a `Problem` before anything is written."""
+    if held.order is None:
+        raise LegacyOrder
+    rules.judge(held.order, datetime.now(UTC), _customer(held.actor))
+    CARRY_OUT[held.operation](work, held, held.order)
+
+
+def add_item(work: Work, held: HeldEdit, order: Editable) -> None:
+    """Add units of a SKU."""
+    change(work, held, order, edits.plan(work.connection, order, msgspec.convert(held.payload, NewItem)))
+
+
+def set_quantity(work: Work, held: HeldEdit, order: Editable) -> None:
+    """Change the units of a line, or remove it."""
+    change(work, held, order, edits.plan(work.connection, order, msgspec.convert(held.payload, ItemChange)))
+
+
+def set_address(work: Work, held: HeldEdit, order: Editable) -> None:
+    """Send the goods elsewhere; the timeline says what has changed of the address, the edit's own row keeps both."""
+    before: dict[str, Any] = held.address or {}
+    after = msgspec.to_builtins(msgspec.convert(held.payload, Address))
+    changed = sorted(name for name in after if after[name] != before.get(name))
+    if changed:
+        edit = NewEdit(new_id("edit"), held.id, held.intent_id, before, after, order.total, order.total)
+        edits.insert_locked(work.connection, edit)
+        edits.set_address_locked(work.connection, held.id, after)
+        tell(work, edit, {"address": changed}, actor=held.actor, currency=order.currency, email=held.email)
+    finish(work, held.intent_id, held.id, MoneyAction.NONE)
+
+
+CARRY_OUT: Mapping[Operation, Callable[[Work, HeldEdit, Editable], None]] = {
+    Operation.ADD_ITEM: add_item,
+    Operation.SET_QUANTITY: set_quantity,
+    Operation.SET_ADDRESS: set_address,
+}
+
+
+def change(work: Work, held: HeldEdit, order: Editable, plan: Plan) -> None:
+    """Carry a plan out, or stage it until more is held.  Raises `OutOfStock`."""
+    if plan.before == plan.after:
+        finish(work, held.intent_id, held.id, MoneyAction.NONE)
+        return
+    units = take(work, plan)
+    before, after = shown(plan.before), shown(plan.after)
+    edit = NewEdit(new_id("edit"), held.id, held.intent_id, before, after, order.total, plan.total)
+    if plan.authorize:
+        ask(work, held, edit, plan, units)
+        return
+    edits.insert_locked(work.connection, edit)
+    edits.set_total_locked(work.connection, held.id, held.payment_id, plan.total, None)
+    change_item(work, held.id, after, units)
+    facts = {"before": before, "after": after}
+    tell(work, edit, facts, actor=held.actor, currency=order.currency, email=held.email)
+    finish(work, held.intent_id, held.id, plan.money)
+
+
+def ask(work: Work, held: HeldEdit, edit: NewEdit, plan: Plan, units: int) -> None:
+    """More must be held first: the order waits for it, and the outcome ends the intent."""
+    edits.start_locked(
+        work.connection,
+        edit,
+        payment_id=held.payment_id,
+        authorize=plan.total,
+        sku=plan.after.sku,
+        units=units,
+    )
+    work.stage(Task.AUTHORIZE_EDIT, edit.id)
+    data = {
+        "edit_id": edit.id,
+        "before": edit.before,
+        "after": edit.after,
+        "total_before": edit.total_before,
+        "total": edit.total_after,
+    }
+    work.record(Entry(held.id, EditEvent.STARTED, Queue.EDIT, held.actor, data))
+
+
+def take(work: Work, plan: Plan) -> int:
+    """Take what the plan adds out of stock; returns the units.  Raises `OutOfStock`."""
+    if plan.units <= 0:
+        return 0
+    units = stock.take_locked(work.connection, plan.after.sku, plan.units)
+    if units is None:
+        raise OutOfStock(sku=plan.after.sku)
+    return units
+
+
+def shown(line: Line | None) -> dict[str, Any]:
+    """A line as timelines show it; an empty one that there was none."""
+    return {} if line is None else msgspec.to_builtins(asdict(line))
+
+
+def _customer(actor: str) -> str | None:
+    """The signed-in customer behind an actor `customer:<id>`; None for everybody else."""
+    role, _, subject = actor.partition(":")
+    return subject if role == Role.CUSTOMER else None

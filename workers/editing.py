@@ -1,0 +1,60 @@
+"""Editing: how an order changes once it may, who is told of it, and who waits until it has."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from shared.domain.edits import EditEvent, MoneyAction
+from shared.domain.emails import Template
+from shared.domain.intents import IntentState
+from shared.errors import Problem
+from shared.ids import new_id
+from shared.queues import Queue, Task
+from shared.store import edits, emails, intents, orders, stock
+from shared.store.edits import NewEdit, Raise
+from shared.store.emails import NewEmail
+from shared.store.timeline import Entry
+from workers.answers import edited
+from workers.base import Work, Worker
+
+
+def change_item(work: Work, order_id: str, line: Mapping[str, Any], units: int) -> None:
+    """Write a line as it is from now on; `units` were taken from stock for it, and what it does not need goes back."""
+    stock.shrink_locked(work.connection, order_id, line["line"], line["quantity"])
+    edits.set_item_locked(work.connection, order_id, line, units)
+
+
+def tell(
+    work: Work, edit: NewEdit | Raise, change: Mapping[str, Any], *, actor: str, currency: str, email: str
+) -> None:
+    """Write down that the order is edited, and mail its shopper the new total."""
+    total = edit.total_after
+    data = {"edit_id": edit.id, **change, "total_before": edit.total_before, "total": total}
+    work.record(Entry(edit.order_id, EditEvent.APPLIED, Queue.EDIT, actor, data))
+    context = msgspec.json.encode({"order_id": edit.order_id, "total": total, "currency": currency}).decode()
+    letter = NewEmail(new_id("mail"), edit.order_id, edit.id, Template.ORDER_EDITED, email, context)
+    emails.write(work.connection, letter)
+    work.stage(Task.SEND_EMAIL, letter.id)
+
+
+def finish(work: Work, intent_id: str, order_id: str, money: MoneyAction) -> None:
+    """Store the answer 200: the order as it is now."""
+    body = edited(orders.view(work.connection, order_id) or {}, money)
+    work.ring(intents.end(work.connection, intent_id, IntentState.DONE, 200, body))
+
+
+def refuse(work: Work, intent_id: str, refusal: Problem) -> None:
+    """Store a no."""
+    work.ring(intents.end(work.connection, intent_id, IntentState.REFUSED, refusal.http_status, refusal.body()))
+
+
+def wait(task: Worker, work: Work, subject: str) -> None:
+    """More is being asked of the provider for this order: the outcome wakes this task."""
+    work.stage(Task(task.name), subject, delay=task.mesh.settings.patience)
+
+
+def wait_and_hurry(task: Worker, work: Work, subject: str, edit_id: str) -> None:
+    """The same for whoever moves the order's money: an edit whose answer was lost is decided now."""
+    wait(task, work, subject)
+    work.stage(Task.AUTHORIZE_EDIT, edit_id)
