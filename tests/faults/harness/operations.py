@@ -73,6 +73,12 @@ def refunding(rig: Rig, sale: Sale) -> None:
     rig.run(arrived(rig, refund(rig, sale)))
 
 
+def overtaken(rig: Rig, sale: Sale) -> None:
+    """The same, and somebody was faster at the provider's dashboard."""
+    refunding(rig, sale)
+    rig.at_dashboard(sale, "refund", {})
+
+
 def canceled(rig: Rig, sale: Sale) -> None:
     """The order is canceled; its void and its e-mail are staged and wait for their workers."""
     registered(rig, sale)
@@ -177,6 +183,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "refund": Operation(captured, refund, calls="refund"),
     "refund of most": Operation(captured, refund_of_most, twin_of="refund"),
     "refund under way": Operation(refunding, message_of(Task.REFUND_PAYMENT)),
+    "refund overtaken": Operation(overtaken, message_of(Task.REFUND_PAYMENT), meets=("refund",)),
     "webhook of a capture": Operation(
         captured_there,
         told("payment_intent.succeeded", "payment_intent"),
