@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import redis
 
+from sandbox.stack.ports import reserved
 from shared.broker import DEAD_LETTERS
 from shared.queues import Queue
 
@@ -22,6 +23,9 @@ from shared.queues import Queue
 REQUIRED = "COUNTERMAND_REQUIRE_RABBITMQ"
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # the wrapper in /usr/sbin wants to be its own user
+
+#: Ends a program together with the process of the tests that started it, however that ends.
+MORTAL = ("setpriv", "--pdeathsig", "TERM")
 
 #: How to speak to the nodes of this session with RabbitMQ's own tools, by URL.
 _NODES: dict[str, dict[str, str]] = {}
@@ -34,7 +38,11 @@ def rabbitmq(root: Path) -> Iterator[str]:
         if os.environ.get(REQUIRED):
             pytest.fail("RabbitMQ is required here, and Debian's rabbitmq-server is not installed")
         pytest.skip("Debian's rabbitmq-server is not installed")
-    port, distribution, names = _free_port(), _free_port(), _free_port()
+    with reserved(("broker", "distribution", "names"), {}) as ports:
+        yield from _node(root, ports["broker"], ports["distribution"], ports["names"])
+
+
+def _node(root: Path, port: int, distribution: int, names: int) -> Iterator[str]:
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(root),
@@ -53,10 +61,13 @@ def rabbitmq(root: Path) -> Iterator[str]:
     }
     (root / "enabled_plugins").write_text("[].\n")
     (root / "rabbitmq-env.conf").write_text("")
+    door = ("-port", str(names), "-address", "127.0.0.1")
     with (root / "output").open("wb") as output:
         # Erlang would start a name server of its own, which outlives it.
-        epmd = subprocess.Popen(["epmd", "-port", str(names), "-address", "127.0.0.1"], stdout=output, stderr=output)
-        process = subprocess.Popen([SERVER], env=environment, stdout=output, stderr=output, start_new_session=True)
+        epmd = subprocess.Popen([*MORTAL, "epmd", *door], stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [*MORTAL, SERVER], env=environment, stdout=output, stderr=output, start_new_session=True
+        )
     try:
         _await_port(process, port, root / "output")
         url = f"amqp://guest:guest@127.0.0.1:{port}//"
@@ -71,13 +82,6 @@ def rabbitmq(root: Path) -> Iterator[str]:
             process.wait(5)
         epmd.terminate()
         epmd.wait(5)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _await_port(process: "subprocess.Popen[bytes]", port: int, output: Path) -> None:
