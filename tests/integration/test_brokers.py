@@ -26,6 +26,9 @@ pytestmark = pytest.mark.timeout(300)
 BURST = 100
 RACES = 30
 
+#: What a cancel leads to.
+OF_CANCELS = (Task.CANCEL_ORDER, Task.VOID_PAYMENT, Task.SEND_EMAIL)
+
 
 @pytest.fixture
 def sku(any_shop: Shop) -> str:
@@ -107,9 +110,11 @@ def test_a_burst_of_cancels_leaves_no_message_over_and_repeats_none(any_shop):
         )
         assert len(wanted) == 3 * BURST
         eventually(lambda: succeeded.keys() >= wanted.keys())
+        assert not any_shop.sql("SELECT subject FROM outbox WHERE task = ANY(%s)", list(OF_CANCELS))
     assert received == wanted
     assert succeeded == wanted
-    assert not any_shop.sql("SELECT subject FROM outbox WHERE task <> %s", Task.CAPTURE_PAYMENT)
+    # What the provider tells of the voids may come later.
+    eventually(lambda: not any_shop.sql("SELECT subject FROM outbox WHERE task <> %s", Task.CAPTURE_PAYMENT))
 
 
 def test_a_burst_of_captures_leaves_no_message_over(any_shop):
@@ -184,7 +189,7 @@ def tasks_of(shop: Shop) -> Iterator[tuple[Counter[str], Counter[str]]]:
     ready, done = threading.Event(), threading.Event()
 
     def on_received(event: dict[str, Any]) -> None:
-        if event["name"] in (Task.CANCEL_ORDER, Task.VOID_PAYMENT, Task.SEND_EMAIL):
+        if event["name"] in OF_CANCELS:
             names[event["uuid"]] = event["name"] + event["args"].replace(",)", ")")
             received[names[event["uuid"]]] += 1
 
