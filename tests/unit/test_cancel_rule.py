@@ -39,7 +39,7 @@ def test_the_grace_period_ends_on_its_last_instant() -> None:
         judge(order(), GRACE_UNTIL, None)
 
 
-@pytest.mark.parametrize("capture", [None, *(set(CaptureState) - {CaptureState.WAITING})])
+@pytest.mark.parametrize("capture", [None, *(state for state in CaptureState if state is not CaptureState.WAITING)])
 def test_only_a_capture_that_waits_can_be_stopped(capture: CaptureState | None) -> None:
     with pytest.raises(LateCancel):
         judge(order(capture=capture), NOON, None)
