@@ -1,7 +1,10 @@
 """Fixtures: whole meshes, with real Postgres, a real broker and real processes, shared by the tests of a session."""
 
+import fcntl
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +12,7 @@ pytest.register_assert_rewrite("tests.problems", "tests.races", "tests.shop")
 
 from sandbox.stack import Stack, StackOptions  # noqa: E402  # what follows is rewritten to explain its assertions
 from tests.brokers import rabbitmq  # noqa: E402
+from tests.shares import Shares, turn  # noqa: E402
 from tests.shop import Shop  # noqa: E402
 
 #: Clocks of the mesh that a test should not have to wait for; everything else is as in production.
@@ -24,6 +28,17 @@ QUICK = {
 
 #: The secret that the webhook endpoint is rolled to: the mesh knows it already, the provider does not use it yet.
 NEXT_SECRET = "whsec_next"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests in the order in which they are shared out."""
+    items.sort(key=lambda item: turn(item.nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Shares:
+    """Share the tests out in that order, not by how many there are of a kind."""
+    config.option.loadscopereorder = False
+    return Shares(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +72,23 @@ def _well_behaved(request: pytest.FixtureRequest) -> Iterator[None]:
         shop.behave()
 
 
+@contextmanager
+def started(root: Path, options: StackOptions) -> Iterator[Stack]:
+    """Run a stack, which is started while no other process of this test run starts one.
+
+    Its dozen programs keep every core busy until they are ready, and have only so many seconds for that.
+    """
+    stack = Stack(root, options)
+    with (root.parents[1] / "starting").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        stack.start()
+    try:
+        yield stack
+    finally:
+        stack.stop()
+
+
 def _open(root: Path, broker: str) -> Iterator[Shop]:
     secrets = {"COUNTERMAND_STRIPE_WEBHOOK_SECRETS": f"{NEXT_SECRET},{Stack(root).secrets().stripe_webhook_secret}"}
-    with Stack(root, StackOptions(broker=broker, environment=QUICK | secrets)) as stack, Shop(stack) as shop:
+    with started(root, StackOptions(broker=broker, environment=QUICK | secrets)) as stack, Shop(stack) as shop:
         yield shop

@@ -4,8 +4,8 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from sandbox.stack import Stack, StackOptions
-from tests.conftest import QUICK
+from sandbox.stack import StackOptions
+from tests.conftest import QUICK, started
 from tests.faults.mesh import Mesh
 
 #: Whoever is to be killed while it waits for an answer must still be waiting by then, however slow this machine is.
@@ -28,7 +28,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.fixture(scope="package")
 def _mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     root = tmp_path_factory.mktemp("faults")
-    with Stack(root, StackOptions(environment=UNHURRIED)) as stack, Mesh(stack) as mesh:
+    with started(root, StackOptions(environment=UNHURRIED)) as stack, Mesh(stack) as mesh:
         yield mesh
 
 

@@ -6,6 +6,9 @@ from tests.faults.harness.hunts import raced
 from tests.faults.harness.operations import HASTY, PAIRS
 from tests.faults.harness.rig import Rig
 
+#: Seconds: some have thousands of interleavings, and other tests may keep the cores busy.
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.mark.parametrize("names", PAIRS, ids=" and ".join)
 def test_in_any_interleaving_two_operations_come_to_one_outcome(rig: Rig, names: tuple[str, str]) -> None:
