@@ -134,7 +134,7 @@ def settle(
     if not payments.insert(work.connection, payment, task.mesh.settings.reconcile_after):
         raise PaymentConflict
     if payment.status is PaymentStatus.AUTHORIZED:
-        schedule_capture(work, order, payment, timedelta(seconds=task.mesh.settings.capture_margin))
+        schedule_capture(work, payment, order.grace_until, timedelta(seconds=task.mesh.settings.capture_margin))
     if authorization and authorization.refunded:  # by somebody there; the comparison adopts those refunds
         work.stage(Task.COMPARE_PAYMENT, payment.id)
     data = {"total": order.total, "currency": order.currency, "payment": payment.status}
@@ -144,13 +144,14 @@ def settle(
     stock.reserve_locked(work.connection, order.id)
 
 
-def schedule_capture(work: Work, order: NewOrder, payment: NewPayment, margin: timedelta) -> None:
+def schedule_capture(work: Work, payment: NewPayment, grace_until: datetime, margin: timedelta) -> None:
     """Capture when the grace period is over, or `margin` before the hold lapses; a person hears of the latter."""
-    job_id, due_at = new_id("cap"), order.grace_until
+    job_id, due_at = new_id("cap"), grace_until
     if payment.capture_before and payment.capture_before - margin < due_at:
         due_at = payment.capture_before - margin
-        title = f"Order {order.id}: its hold lapses before its capture is safe; it is captured before its hour is over"
-        work.alert(cause(Kind.CAPTURE_CANNOT_WAIT, job_id), Severity.WARNING, title, order.id)
+        order_id = payment.order_id
+        title = f"Order {order_id}: its hold lapses before its capture is safe; it is captured before its hour is over"
+        work.alert(cause(Kind.CAPTURE_CANNOT_WAIT, job_id), Severity.WARNING, title, order_id)
     payments.schedule_capture(work.connection, job_id, payment, due_at)
     work.stage(Task.CAPTURE_PAYMENT, job_id, delay=(due_at - datetime.now(UTC)).total_seconds())
 
