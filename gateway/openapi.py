@@ -223,6 +223,10 @@ ROUTES = (
 )
 
 _MONEY = {"type": "integer", "description": "minor units of the order's currency"}
+_MONEY_IF_KNOWN = {
+    "type": ["integer", "null"],
+    "description": "minor units of the order's currency; null while an order of a former system is not migrated",
+}
 _MONEY_ACTION = {"enum": [str(action) for action in MoneyAction]}
 _TIME = {"type": "string", "format": "date-time"}
 
@@ -393,13 +397,13 @@ ANSWERS: Mapping[str, Any] = {
             "address": {"type": ["object", "null"]},
             "payment": _object(
                 {
-                    "provider": {"type": "string"},
+                    "provider": {"type": ["string", "null"], "description": "null: not known of a legacy order"},
                     "reference": {"type": ["string", "null"]},
-                    "status": {"type": "string"},
-                    "authorized": _MONEY,
-                    "captured": _MONEY,
-                    "released": _MONEY,
-                    "refunded": _MONEY,
+                    "status": {"type": "string", "description": "of a legacy order in its former system's word"},
+                    "authorized": _MONEY_IF_KNOWN,
+                    "captured": _MONEY_IF_KNOWN,
+                    "released": _MONEY_IF_KNOWN,
+                    "refunded": _MONEY_IF_KNOWN,
                 }
             ),
             "refunds": {

@@ -17,7 +17,7 @@ from shared.domain.emails import Template
 from shared.domain.intents import IntentState
 from shared.domain.orders import OrderEvent, OrderStatus
 from shared.domain.payments import PaymentEvent, VoidState
-from shared.errors import CaptureUnconfirmed, NotFound, OwnershipViolation, Problem
+from shared.errors import CaptureUnconfirmed, LegacyOrder, NotFound, OwnershipViolation, Problem
 from shared.ids import new_id
 from shared.queues import Queue, Task
 from shared.store import cancellations, intents, orders
@@ -44,7 +44,12 @@ def cancel_order(task: Worker, intent_id: str) -> None:
 
 def settle(task: Worker, work: Work, intent_id: str) -> None:
     """Cancel, refuse, or answer from the present state, in one commit; an order that is being edited is waited for."""
-    held = orders.lock_for_intent(work.connection, intent_id)
+    try:
+        held = orders.lock_for_intent(work.connection, intent_id)
+    except LegacyOrder as refusal:
+        work.strike(Task.CANCEL_ORDER, intent_id)
+        refuse(work, intent_id, refusal)
+        return
     if held and held.edit_id and held.intent_running:
         wait_and_hurry(task, work, intent_id, held.edit_id)
         return

@@ -11,7 +11,7 @@ from typing import Any
 from shared.domain.intents import TASK_OF, IntentState, Operation
 from shared.domain.payments import VoidState
 from shared.domain.refunds import Balance, RefundState
-from shared.errors import NotFound, Parked, Problem, RefundFailed, VoidFailed
+from shared.errors import LegacyOrder, NotFound, Parked, Problem, RefundFailed, VoidFailed
 from shared.queues import Task
 from shared.store import intents, operators, orders, parked, refunds
 from shared.store.operators import Request
@@ -45,7 +45,12 @@ class Case:
 def open_case(task: Worker, work: Work, intent_id: str) -> Case | None:
     """Lock the order and read the case; None when there is nothing to judge, no order, or an edit to wait for."""
     name = Task(task.name)
-    held = orders.lock_for_intent(work.connection, intent_id)
+    try:
+        held = orders.lock_for_intent(work.connection, intent_id)
+    except LegacyOrder as refusal:
+        work.strike(name, intent_id)
+        refuse(work, intent_id, refusal)
+        return None
     if held is None:
         work.strike(name, intent_id)
         refuse(work, intent_id, NotFound("There is no such order"))

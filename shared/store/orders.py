@@ -8,10 +8,13 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, text
 
+from shared.domain import legacy
 from shared.domain.cancel import Cancelable
 from shared.domain.intents import RUNNING, IntentState
+from shared.domain.legacy import Record
 from shared.domain.orders import OrderKind, OrderStatus
-from shared.domain.payments import CaptureState, PaymentStatus, VoidState
+from shared.domain.payments import CaptureState, PaymentStatus, Provider, VoidState
+from shared.errors import LegacyOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,10 @@ _FINGERPRINT = text("""
 _VIEW = text("""
     SELECT o.id AS order_id, o.kind, o.status, o.currency, c.amount AS total, o.shipping, o.customer_id, o.address,
            o.shipment, o.placed_at, o.grace_until, o.edit_status, o.canceled_at, o.cancellation_source,
-           o.cancellation_refund,
+           o.cancellation_refund, o.total AS registered,
+           o.metadata ->> 'updated_total' AS updated_total,
+           o.metadata ->> 'payment_status' AS payment_status,
+           o.metadata ->> 'payment_intent_id' AS payment_intent_id,
            json_build_object('provider', p.provider, 'reference', p.reference, 'status', p.status,
                'authorized', p.authorized, 'captured', p.captured, 'released', p.released,
                'refunded', p.refunded) AS payment,
@@ -124,8 +130,8 @@ _VIEW = text("""
                 'unit_price', l.unit_price, 'tax_rate', l.tax_rate::text) ORDER BY l.line)
             FROM order_lines l WHERE l.order_id = o.id AND l.quantity > 0) AS lines
     FROM orders o
-    JOIN payment_collections c ON c.order_id = o.id
-    JOIN payments p ON p.order_id = o.id
+    LEFT JOIN payment_collections c ON c.order_id = o.id
+    LEFT JOIN payments p ON p.order_id = o.id
     WHERE o.id = :id
 """)
 
@@ -154,11 +160,16 @@ def lock(connection: Connection, order_id: str) -> OrderStatus:
 
 
 def lock_for_intent(connection: Connection, intent_id: str) -> HeldOrder | None:
-    """Lock the order an intent is about, and read all that a cancel must know; None when there is no such order."""
+    """Lock the order an intent is about, and read all that a cancel must know; None when there is no such order.
+
+    Raises `LegacyOrder`.
+    """
     order_id = connection.execute(_LOCK_FOR_INTENT, {"intent_id": intent_id}).scalar()
     if order_id is None:
         return None
-    row = connection.execute(_HELD, {"intent_id": intent_id, "order_id": order_id}).one()
+    row = connection.execute(_HELD, {"intent_id": intent_id, "order_id": order_id}).one_or_none()
+    if row is None:
+        raise LegacyOrder
     return HeldOrder(
         id=row.id,
         order=Cancelable(
@@ -187,9 +198,24 @@ def registered(connection: Connection, order_id: str) -> Any:
 
 
 def view(connection: Connection, order_id: str) -> dict[str, Any] | None:
-    """Return an order for people to see, with its payment and lines; None when there is none."""
+    """Return an order for people to see, with its payment and lines; None when there is none.
+
+    Of an order that was brought over from a former system, it tells what that knew; the payment's amounts are None.
+    """
     row = connection.execute(_VIEW, {"id": order_id}).one_or_none()
-    return dict(row._mapping) if row else None
+    if row is None:
+        return None
+    order = dict(row._mapping)
+    record = Record(order.pop("updated_total"), order.pop("payment_status"), order.pop("payment_intent_id"))
+    is_legacy = order["total"] is None
+    order["total"] = legacy.amount(order["total"], record, order.pop("registered"))
+    if is_legacy:
+        order["payment"] |= {
+            "provider": Provider.STRIPE if record.reference else None,
+            "reference": record.reference,
+            "status": legacy.payment_status(order["payment"]["status"], record),
+        }
+    return order
 
 
 def as_json(value: Any) -> str | None:
