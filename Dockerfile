@@ -12,7 +12,7 @@ COPY beat_schedule.py ./
 COPY shared ./shared
 COPY gateway ./gateway
 COPY workers ./workers
-# For `countermand migrate` only.
+# For `countermand migrate` and `countermand migrate-orders` only.
 COPY sandbox ./sandbox
 
 USER countermand

@@ -58,6 +58,7 @@ MACHINES = (
             PaymentStatus.AUTHORIZED,
             PaymentStatus.CAPTURED,
             PaymentStatus.PARTIALLY_CAPTURED,
+            PaymentStatus.VOIDED,  # of an order of a former system, which released it
         ),
     ),
     Machine("Capture jobs", payments, payments.CAPTURE_TRANSITIONS, born=(CaptureState.WAITING,)),

@@ -1,4 +1,4 @@
-"""`countermand`: start and stop the embedded stack, bring a schema up to date, and make development tokens.
+"""`countermand`: start and stop the embedded stack, bring a schema and its orders up to date, make development tokens.
 
 Every command imports what it needs when it runs, so that help and tokens come at once.
 """
@@ -115,6 +115,45 @@ def migrate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def migrate_orders(arguments: argparse.Namespace) -> int:
+    """Give orders of a former system their payment collections (docs/legacy-orders.md).
+
+    What cannot be decided stays as it is. Ctrl-C ends it after what is begun, and the next run goes on from there.
+    Exits with 0 when every order was migrated, else with 1.
+    """
+    from threading import Event
+
+    from shared.settings import load
+    from shared.store import legacy
+    from workers.mesh import Mesh
+    from workers.migrate_orders import Choice, Silent, migrate
+    from workers.migration_report import Progress, Report
+
+    stopping = Event()
+    _stop_by(stopping.set)
+    mesh = Mesh(load())
+    choice = Choice(
+        dry_run=arguments.dry_run, schedule_captures=arguments.schedule_captures, limit=arguments.limit
+    )
+    with mesh.database.statement() as connection:
+        progress = Progress(sys.stderr, legacy.count(connection))
+    with arguments.report.open("ab") if arguments.report else contextlib.nullcontext() as lines:
+        report = Report(lines)
+        try:
+            for told in migrate(mesh, choice, stopping):
+                report.add(told)
+                progress.step()
+        except Silent as silence:
+            stopping.set()
+            _say(str(silence))
+        finally:
+            progress.end()
+            _say(*report.summary())
+    if stopping.is_set():
+        _say("It ended early; the next run goes on from here.")
+    return 0 if report.is_clean and not stopping.is_set() else 1
+
+
 def demo(arguments: argparse.Namespace) -> int:
     """Show on the running stack what the mesh does."""
     from sandbox.demo import main as tell
@@ -143,7 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(run: Callable[[argparse.Namespace], int], summary: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(run.__name__, help=summary, description=run.__doc__)
+        added = commands.add_parser(run.__name__.replace("_", "-"), help=summary, description=run.__doc__)
         added.set_defaults(command=run)
         return added
 
@@ -154,6 +193,15 @@ def _parser() -> argparse.ArgumentParser:
     command(clean, "stop everything and wipe its data")
     command(status, "show what runs")
     command(migrate, "bring the schema of COUNTERMAND_DATABASE_URL up to date")
+    migrated = command(migrate_orders, "give orders of a former system their payment collections")
+    migrated.add_argument("--dry-run", action="store_true", help="change no row; the report is the same")
+    migrated.add_argument(
+        "--schedule-captures",
+        action="store_true",
+        help="also migrate pending orders whose money is only held, and have it taken when their grace period is over",
+    )
+    migrated.add_argument("--limit", type=_positive, metavar="N", help="migrate at most so many orders")
+    migrated.add_argument("--report", type=Path, metavar="FILE", help="append a line of JSON for each order")
     command(demo, "show what the mesh does, on the running stack")
     made = command(token, "print a development token")
     made.add_argument("role", choices=ROLES, help="who the bearer is")
@@ -163,13 +211,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
 def _expected_errors() -> tuple[type[Exception], ...]:
     """Errors whose message says everything; imported only when one was raised."""
     from sandbox.stack import StackError
+    from shared.errors import Unavailable
     from shared.settings import SettingsError
     from shared.tokens import TokenError
 
-    return StackError, SettingsError, TokenError
+    return StackError, SettingsError, TokenError, Unavailable
 
 
 def _stop_once(number: int, frame: FrameType | None) -> None:
@@ -177,6 +233,18 @@ def _stop_once(number: int, frame: FrameType | None) -> None:
     for each in STOPPING:
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _stop_by(end: Callable[[], None]) -> None:
+    """End what is begun when asked to, and at once when asked again."""
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        for each in STOPPING:
+            signal.signal(each, signal.SIG_DFL)
+        end()
+
+    for number in STOPPING:
+        signal.signal(number, ask)
 
 
 def _announce(stack: Stack, headline: str) -> None:

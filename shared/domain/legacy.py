@@ -72,6 +72,7 @@ class Reason(StrEnum):
     ABOVE_AUTHORIZATION = "above_authorization"  # less is held than the order costs
     NOTHING_TO_CAPTURE = "nothing_to_capture"  # money is held for an order that costs nothing
     CAPTURED_AMOUNT_DIFFERS = "captured_amount_differs"  # than the order costs, or the rest is still held
+    REFUSED_BY_DATABASE = "refused_by_database"  # nobody has foreseen it, and no row may say so
     CAPTURE_NOT_SCHEDULED = "capture_not_scheduled"  # its money is to be taken, and nobody has said that we may
 
 

@@ -24,6 +24,7 @@ class OrderEvent(StrEnum):
     REGISTERED = "order_registered"
     CANCELED = "order_canceled"
     CAPTURED = "order_captured"
+    MIGRATED = "order_migrated"  # it has a payment collection now, and its former system does not matter any more
 
 
 TRANSITIONS: Mapping[tuple[OrderStatus, OrderEvent], OrderStatus] = {

@@ -18,8 +18,10 @@ from tests.integration.rows import Row
 MANY = 20_000
 
 FILL = """
-    INSERT INTO orders (id, kind, status, currency, total, shipping, email, fingerprint, placed_at, grace_until)
-        SELECT 'ord_' || n, 'retail', 'pending', 'USD', 1, 0, 'e', '', now(), now() FROM generate_series(1, {many}) n;
+    INSERT INTO orders (id, kind, status, currency, total, shipping, email, fingerprint, placed_at, grace_until,
+                        metadata)
+        SELECT 'ord_' || n, 'retail', 'pending', 'USD', 1, 0, 'e', '', now(), now(),
+               jsonb_build_object('payment_intent_id', 'pi_ord_' || n) FROM generate_series(1, {many}) n;
     INSERT INTO order_lines SELECT id, 1, 'SKU' || id, 1, 1, 0, 1 FROM orders;
     INSERT INTO stock SELECT 'SKU' || id, 1 FROM orders;
     INSERT INTO payment_collections SELECT id, 1 FROM orders;
