@@ -6,6 +6,7 @@ Each function names what is broken, one sentence a violation; the numbers are th
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +14,7 @@ import msgspec
 import psycopg
 from psycopg.rows import dict_row
 
+from shared.domain.edits import EditEvent, EditState
 from shared.domain.emails import Template
 from shared.domain.orders import TRANSITIONS as ORDER_TRANSITIONS
 from shared.domain.orders import OrderEvent, OrderStatus
@@ -25,9 +27,23 @@ Row = dict[str, Any]
 #: What the provider's ledger calls the release of a hold.
 RELEASED = ("payment_intent.canceled", "payment_intent.expired")
 CAPTURED = "payment_intent.captured"
+#: What it calls a hold, and one that was raised; the amount of either is the whole sum that is held from then on.
+HELD = ("payment_intent.authorized", "payment_intent.incremented")
 
 #: What the causes of alerts about an order's money begin with.
 ABOUT_MONEY = ("void_", "capture_", "captured_", "partly_captured_", "released_", "refund_", "drift:")
+#: What those begin with that tell of a capture which did not take what the order costs.
+TAKEN_OTHERWISE = ("void_", "capture_failed", "captured_", "partly_captured_", "drift:")
+
+#: How an edit ends: what it tells the order's timeline, and the status of its answer.
+ENDS: Mapping[str, tuple[EditEvent, tuple[int, ...]]] = {
+    EditState.DONE: (EditEvent.APPLIED, (200,)),
+    EditState.DECLINED: (EditEvent.DECLINED, (402,)),
+    EditState.REFUSED: (EditEvent.REFUSED, (409,)),
+    EditState.ABANDONED: (EditEvent.ABANDONED, (409, 502)),
+}
+#: What it tells before.
+UNDER_WAY = (EditEvent.STARTED, EditEvent.UNANSWERED)
 
 
 @dataclass
@@ -56,6 +72,15 @@ class World:
             if alert["resolved_at"] is None and alert["cause"].startswith(ABOUT_MONEY)
         }
 
+    @cached_property
+    def taken_otherwise(self) -> set[str | None]:
+        """The orders of which a person was ever told that not what they cost was captured."""
+        return {alert["order_id"] for alert in self.rows["alerts"] if alert["cause"].startswith(TAKEN_OTHERWISE)}
+
+    @cached_property
+    def edits(self) -> dict[str, list[Row]]:
+        return _grouped(self.rows["order_edits"], "order_id")
+
 
 def check(shop: Shop, within: float = 60.0) -> None:
     """Wait until nothing moves any more, then fail with every violation there is."""
@@ -73,6 +98,7 @@ def moving(shop: Shop) -> list[tuple[Any, ...]]:
         UNION ALL SELECT 'capture', id, state FROM capture_jobs
             WHERE state = 'active' OR state = 'waiting' AND due_at < now()
         UNION ALL SELECT 'refund', id, state FROM refunds WHERE state IN ('initiated', 'processing')
+        UNION ALL SELECT 'edit', id, state FROM order_edits WHERE state = 'authorizing'
         UNION ALL SELECT 'email', id, state FROM emails WHERE state IN ('pending', 'sending')
         UNION ALL SELECT 'webhook', id, state FROM webhook_events WHERE state = 'received'
         UNION ALL SELECT 'message', subject, task FROM outbox o
@@ -102,7 +128,9 @@ def rows(connection: psycopg.Connection[Row]) -> dict[str, list[Row]]:
     tables = (
         "orders",
         "order_lines",
+        "order_edits",
         "stock",
+        "payment_collections",
         "payments",
         "capture_jobs",
         "voids",
@@ -178,6 +206,7 @@ def one_operation_has_one_key(world: World) -> Iterator[str]:
     payments = {payment["id"]: payment["reference"] for payment in world.rows["payments"]}
     rows = [("cancel", "void", row) for row in world.rows["voids"]]
     rows += [("capture", "capture", row) for row in world.rows["capture_jobs"]]
+    rows += [("increment", "increment", row) for row in world.rows["order_edits"] if row["payment_id"]]
     expected: dict[tuple[str, str], set[str]] = defaultdict(set)
     for operation, prefix, row in rows:
         expected[payments[row["payment_id"]], operation].add(f"{prefix}:{row['id']}")
@@ -187,7 +216,7 @@ def one_operation_has_one_key(world: World) -> Iterator[str]:
     for reference in payments.values():
         for request in world.requests.get(reference, []):
             operation, key = request["operation"], request["idempotency_key"]
-            if operation in ("cancel", "capture", "refund") and key not in expected[reference, operation]:
+            if operation in ("cancel", "capture", "refund", "increment") and key not in expected[reference, operation]:
                 yield f"3: {operation} of {reference} was asked for under the key {key}"
 
 
@@ -206,8 +235,12 @@ def stock_returns_once(world: World) -> Iterator[str]:
     reserved: Counter[str] = Counter()
     for line in world.rows["order_lines"]:
         reserved[line["sku"]] += line["reserved"]
+        if line["reserved"] > line["quantity"]:
+            yield f"5: order {line['order_id']} holds {line['reserved']} {line['sku']} for {line['quantity']}"
         if line["reserved"] and world.orders[line["order_id"]]["status"] == OrderStatus.CANCELED:
             yield f"5: order {line['order_id']} is canceled and still holds {line['reserved']} {line['sku']}"
+    for edit in world.rows["order_edits"]:
+        reserved[edit["sku"]] += edit["units"]
     told = _grouped([intent for intent in world.rows["intents"] if intent["operation"] == "set_stock"], "subject")
     for stock in world.rows["stock"]:
         levels = [intent["payload"]["quantity"] for intent in told.get(stock["sku"], [])]
@@ -221,10 +254,12 @@ def rows_agree_with_the_provider(world: World) -> Iterator[str]:
     for payment in world.rows["payments"]:
         if payment["reference"] is None or payment["order_id"] in world.alarmed:
             continue
+        effects = world.ledger.get(payment["reference"], [])
         amounts: Counter[str] = Counter()
-        for effect in world.ledger.get(payment["reference"], []):
+        for effect in effects:
             amounts[effect["operation"]] += effect["amount"]
-        captured, authorized = amounts[CAPTURED], amounts["payment_intent.authorized"]
+        authorized = ([effect["amount"] for effect in effects if effect["operation"] in HELD] or [0])[-1]
+        captured = amounts[CAPTURED]
         released = authorized - captured if captured else sum(amounts[operation] for operation in RELEASED)
         there = authorized, captured, released, amounts["refund.created"] - amounts["refund.failed"]
         here = payment["authorized"], payment["captured"], payment["released"], payment["refunded"]
@@ -268,6 +303,66 @@ def the_shopper_is_told_once(world: World) -> Iterator[str]:
             yield f"mail: {email['id']} is {email['state']} and was delivered {delivered} times"
 
 
+def a_collection_says_what_an_order_costs(world: World) -> Iterator[str]:
+    """Lines with tax, and shipping, come to the collection's amount; its payments bring it, and captures take it."""
+    lines = _grouped(world.rows["order_lines"], "order_id")
+    payments = _grouped(world.rows["payments"], "order_id")
+    captures = {job["payment_id"] for job in world.rows["capture_jobs"] if job["state"] == "done"}
+    for collection in world.rows["payment_collections"]:
+        order = world.orders[collection["order_id"]]
+        name, amount = f"collection: order {order['id']}", collection["amount"]
+        cost = order["shipping"] + sum(_with_tax(line) for line in lines[order["id"]])
+        shares = sum(payment["amount"] for payment in payments[order["id"]])
+        if cost != amount:
+            yield f"{name} has lines for {cost} and is to be paid with {amount}"
+        if shares != amount:
+            yield f"{name} is to be paid with {amount} and its payments bring {shares}"
+        captured = sum(payment["captured"] for payment in payments[order["id"]] if payment["id"] in captures)
+        if captured not in (0, amount) and order["id"] not in world.taken_otherwise:
+            yield f"{name} costs {amount}, {captured} were captured, and nobody was told"
+
+
+def an_order_waits_for_its_edit(world: World) -> Iterator[str]:
+    """An order is `editing` exactly while one edit is in flight; what has ended holds no goods, and has its answer."""
+    intents = {intent["id"]: intent for intent in world.rows["intents"]}
+    for order_id, order in world.orders.items():
+        in_flight = [edit for edit in world.edits.get(order_id, []) if edit["state"] == EditState.AUTHORIZING]
+        if len(in_flight) != (order["edit_status"] == "editing"):
+            yield f"edit: order {order_id} is {order['edit_status']} with {len(in_flight)} edits in flight"
+    for edit in world.rows["order_edits"]:
+        if edit["state"] == EditState.AUTHORIZING:
+            continue
+        intent, statuses = intents[edit["intent_id"]], ENDS[edit["state"]][1]
+        if intent["state"] != "parked" and intent["answer_status"] not in statuses:
+            yield f"edit: {edit['id']} is {edit['state']} and answered {intent['answer_status']}"
+        if edit["units"]:
+            yield f"5: {edit['id']} is {edit['state']} and still holds {edit['units']} {edit['sku']}"
+
+
+def an_edit_is_told_of_once(world: World) -> Iterator[str]:
+    """The timeline tells once how an edit ended, and of one that is done there is a mail.
+
+    Told again from its timeline, the order costs what its collection says.
+    """
+    letters = Counter(email["cause"] for email in world.rows["emails"] if email["template"] == Template.ORDER_EDITED)
+    if letters != {edit["id"]: 1 for edit in world.rows["order_edits"] if edit["state"] == EditState.DONE}:
+        yield f"edit: there are other e-mails than one for each that is done: {dict(letters)}"
+    costs = {collection["order_id"]: collection["amount"] for collection in world.rows["payment_collections"]}
+    for order_id, order in world.orders.items():
+        told = [entry for entry in world.timeline.get(order_id, []) if entry["event"] in set(EditEvent)]
+        ended = [(entry["data"]["edit_id"], entry["event"]) for entry in told if entry["event"] not in UNDER_WAY]
+        edits = [edit for edit in world.edits.get(order_id, []) if edit["state"] in ENDS]
+        if sorted(ended) != sorted((edit["id"], ENDS[edit["state"]][0]) for edit in edits):
+            yield f"edit: the timeline of order {order_id} says {ended}"
+        cost = order["total"]
+        for entry in (entry["data"] for entry in told if entry["event"] == EditEvent.APPLIED):
+            if entry["total_before"] != cost:
+                yield f"edit: order {order_id} cost {cost}, and {entry['total_before']} before {entry['edit_id']}"
+            cost = entry["total"]
+        if cost != costs[order_id]:
+            yield f"edit: order {order_id} costs {cost} by its timeline, {costs[order_id]} by its collection"
+
+
 RULES: tuple[Callable[[World], Iterator[str]], ...] = (
     money_moves_one_way,
     canceled_stays_canceled,
@@ -277,7 +372,16 @@ RULES: tuple[Callable[[World], Iterator[str]], ...] = (
     rows_agree_with_the_provider,
     the_timeline_explains_every_state,
     the_shopper_is_told_once,
+    a_collection_says_what_an_order_costs,
+    an_order_waits_for_its_edit,
+    an_edit_is_told_of_once,
 )
+
+
+def _with_tax(line: Row) -> int:
+    """What a line costs, reckoned without the mesh's own functions; half a minor unit is rounded up."""
+    net = Decimal(line["quantity"] * line["unit_price"])
+    return int((net * (1 + line["tax_rate"])).quantize(Decimal(1), ROUND_HALF_UP))
 
 
 def _grouped(rows: list[Row], column: str) -> dict[str, list[Row]]:

@@ -93,6 +93,10 @@ class Mesh(Shop):
         """Sell two of ten units of a new SKU."""
         return self._sold(self.buy, **changes)
 
+    def sell_raisable(self) -> Sale:
+        """The same on a card on which more may be held later."""
+        return self._sold(self.buy_raisable)
+
     def sell_overdue(self, *faults: tuple[str, str]) -> Sale:
         """The same with the grace period over: capture starts at once, and meets these faults of the provider."""
 

@@ -13,10 +13,15 @@ from tests.shop import eventually
 
 @pytest.fixture(scope="module")
 def world(_mesh: Mesh) -> Iterator[World]:
-    """One order that was canceled, one that was captured, and nothing else."""
+    """One order that was canceled, one that was captured, and one that was edited up, down and in vain."""
     _mesh.forget_everything()
     _mesh.cancel(_mesh.sell().purchase)
     captured = _mesh.sell_overdue()
+    edited = _mesh.sell_raisable().purchase
+    assert _mesh.set_quantity(edited, 1, 4).status_code == 200
+    assert _mesh.set_quantity(edited, 1, 3).status_code == 200
+    _mesh.fault("increment", "decline", reference=edited.reference)
+    assert _mesh.set_quantity(edited, 1, 9).status_code == 402
     eventually(lambda: _mesh.view(captured.order_id)["status"] == "captured", RECOVERY)
     eventually(lambda: not invariants.moving(_mesh), RECOVERY)
     yield invariants.look(_mesh)
@@ -61,6 +66,59 @@ def forget_an_event(world: World, event: str) -> None:
     world.rows["timeline"].remove(row(world, "timeline", event=event))
 
 
+def edit(world: World, **having: object) -> Row:
+    """The one edit that has these values."""
+    return row(world, "order_edits", **having)
+
+
+def raised(world: World) -> Row:
+    """The edit for which more was held."""
+    return next(edit for edit in world.rows["order_edits"] if edit["state"] == "done" and edit["authorize"])
+
+
+def story(world: World, edit: Row) -> Row:
+    """What the timeline tells of an edit that is done."""
+    entries = [entry for entry in world.rows["timeline"] if entry["event"] == "order_edited"]
+    (found,) = (entry for entry in entries if entry["data"]["edit_id"] == edit["id"])
+    return found
+
+
+def forget_to_tell(world: World) -> None:
+    world.rows["timeline"].remove(story(world, raised(world)))
+
+
+def tell_twice(world: World) -> None:
+    world.rows["timeline"].append(story(world, raised(world)))
+
+
+def mail_of_nothing(world: World) -> None:
+    row(world, "emails", cause=raised(world)["id"])["cause"] = "edit_of_nothing"
+
+
+def increment_under_another_key(world: World) -> None:
+    asked = world.requests[row(world, "payments", status="authorized")["reference"]]
+    next(each for each in asked if each["operation"] == "increment")["idempotency_key"] = "another"
+
+
+def lose_the_raise(world: World) -> None:
+    found = effects(world, "authorized")
+    found.remove(next(effect for effect in found if effect["operation"] == "payment_intent.incremented"))
+
+
+def still_in_flight(world: World) -> None:
+    edit(world, state="declined").update(state="authorizing", units=2)
+
+
+def collection(world: World, status: str) -> Row:
+    """What the order costs whose payment is in this state."""
+    return row(world, "payment_collections", order_id=row(world, "payments", status=status)["order_id"])
+
+
+def capture_less(world: World) -> None:
+    payment = row(world, "payments", status="captured")
+    payment.update(captured=1, released=payment["authorized"] - 1)
+
+
 def deliver(world: World, times: int) -> None:
     for deliveries in world.deliveries.values():
         deliveries[:] = deliveries * times
@@ -91,6 +149,29 @@ BROKEN: dict[str, tuple[str, Callable[[World], object]]] = {
     "a canceled order holds goods": ("5", lambda w: row(w, "order_lines", reserved=0).update(reserved=2)),
     "goods came back twice": ("5", lambda w: row(w, "stock", quantity=10).update(quantity=12)),
     "goods of a captured order came back": ("5", lambda w: row(w, "stock", quantity=8).update(quantity=10)),
+    "an edit that is over holds goods": ("5", lambda w: edit(w, state="declined").update(units=1)),
+    "a line holds more than was bought": ("5", lambda w: row(w, "order_lines", reserved=3).update(quantity=1)),
+    "goods of an edit came from nowhere": ("5", still_in_flight),
+    "an increment has another key": ("3", increment_under_another_key),
+    "the provider knows nothing of an increment": ("6", lose_the_raise),
+    "a collection asks for another amount": ("collection", lambda w: collection(w, "authorized").update(amount=1)),
+    "a payment brings less": ("collection", lambda w: row(w, "payments", status="authorized").update(amount=1)),
+    "a line costs more": ("collection", lambda w: row(w, "order_lines", reserved=3).update(unit_price=1501)),
+    "a capture took less": ("collection", capture_less),
+    "an order waits for no edit": (
+        "edit",
+        lambda w: row(w, "orders", id=raised(w)["order_id"]).update(edit_status="editing"),
+    ),
+    "an order does not wait for its edit": ("edit", still_in_flight),
+    "an edit is not told of": ("edit", forget_to_tell),
+    "an edit is told of twice": ("edit", tell_twice),
+    "an edit that was declined is told of as done": ("edit", lambda w: edit(w, state="declined").update(state="done")),
+    "an edit is answered with another's answer": (
+        "edit",
+        lambda w: row(w, "intents", id=raised(w)["intent_id"]).update(answer_status=402),
+    ),
+    "an edit was not mailed": ("edit", mail_of_nothing),
+    "an edit began with another total": ("edit", lambda w: story(w, raised(w))["data"].update(total_before=1)),
     "the provider knows nothing of a void": ("6", lambda w: effects(w, "voided").pop()),
     "the provider took less": ("6", lambda w: effects(w, "captured")[-1].update(amount=1)),
     "a cancel has no event": ("8", lambda w: forget_an_event(w, "order_canceled")),

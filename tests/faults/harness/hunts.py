@@ -5,11 +5,12 @@ Each tells its violations one by one, with how they came about.
 
 from collections.abc import Iterator
 
+from shared.queues import Task
 from shared.store.outbox import Message
-from tests.faults.harness.boundaries import Boundary, Crash, Cut, Killed, Kind, Side
+from tests.faults.harness.boundaries import Boundary, Crash, Cut, Killed, Kind, Process, Side
 from tests.faults.harness.checks import violations
 from tests.faults.harness.faults import FAULTS
-from tests.faults.harness.operations import OPERATIONS, arrived
+from tests.faults.harness.operations import OPERATIONS, arrived, cancel_by_shopper, unanswered
 from tests.faults.harness.rig import Rig, Sale, Start
 from tests.faults.harness.scheduler import Script, interleavings, together
 
@@ -67,6 +68,30 @@ def raced(rig: Rig, names: tuple[str, str], *, hasty: bool = False) -> Iterator[
         return [f"{' '.join(turns)}: {violation}" for violation in violations(rig)]
 
     for found in interleavings(play, alike=names[0] == names[1]):
+        yield from found
+
+
+def hurried(rig: Rig) -> Iterator[str]:
+    """A cancel has an edit decided that got no answer, while a twin still asks for more, whose answer is lost too."""
+
+    def play(script: Script) -> list[str]:
+        rig.reset()
+        sale = rig.offer()
+        unanswered(effect=False)(rig, sale)
+        edit, cancel = rig.outboxed(Task.AUTHORIZE_EDIT), arrived(rig, cancel_by_shopper(rig, sale))
+        if edit is None:
+            raise LookupError("the edit is not under way")
+        FAULTS["timeout after effect"](rig, "increment")
+
+        def hurry(process: Process) -> None:
+            rig.run(cancel, process)
+            rig.run(edit, process)
+
+        turns = together(rig, script, {"asks": lambda process: rig.run(edit, process), "decides": hurry})
+        rig.settle()
+        return [f"{' '.join(turns)}: {violation}" for violation in violations(rig)]
+
+    for found in interleavings(play):
         yield from found
 
 

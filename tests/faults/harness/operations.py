@@ -8,7 +8,7 @@ from shared.domain.intents import TASK_OF
 from shared.domain.intents import Operation as Intent
 from shared.queues import Task
 from shared.store.outbox import Message
-from tests.faults.harness.rig import Request, Rig, Sale, Start, Webhook
+from tests.faults.harness.rig import MUG, SKU, Request, Rig, Sale, Start, Webhook
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Operation:
     calls: str | None = None
     #: The operation that it is but for who asks, or for how much: it is tried against that one only.
     twin_of: str | None = None
+    #: The operation that leads to it: whoever is killed over that one is killed over this one too.
+    part_of: str | None = None
     #: The operations that it is tried against, since they move the same money; all of them when there are none.
     meets: tuple[str, ...] = ()
 
@@ -94,6 +96,27 @@ def forgotten(rig: Rig, sale: Sale) -> None:
     rig.pass_time(rig.settings.patience + 1)
 
 
+def editing(rig: Rig, sale: Sale) -> None:
+    """The shopper wants a unit more, which is staged: more is to be held first, unless it is too late for an edit."""
+    registered(rig, sale)
+    if not rig.sql("SELECT FROM order_edits WHERE order_id = %s", sale.order_id):
+        rig.run(arrived(rig, one_more(rig, sale)))
+
+
+def unanswered(*, effect: bool) -> Callable[[Rig, Sale], None]:
+    """The same, and the answer to the first request for more was lost, after or before it took effect."""
+
+    def ready(rig: Rig, sale: Sale) -> None:
+        editing(rig, sale)
+        message = rig.outboxed(Task.AUTHORIZE_EDIT)
+        if message and not rig.value("SELECT attempts FROM order_edits WHERE id = %s", message.subject):
+            rig.wires.time_out("increment", effect=effect)
+            rig.run(message)
+            rig.wires.behave()
+
+    return ready
+
+
 def captured_there(rig: Rig, sale: Sale) -> None:
     """Somebody took the money at the provider's dashboard, unless it had moved before."""
     registered(rig, sale)
@@ -145,6 +168,33 @@ def refund_of_most(rig: Rig, sale: Sale) -> Request:
     return Request("POST", path, rig.bearer("admin", "op_2"), {"reason": "late", "amount": 30.00})
 
 
+def one_more(rig: Rig, sale: Sale) -> Request:
+    """The shopper adds a unit of what the order has: 16.50 more than is held."""
+    return Request("POST", f"/store/orders/{sale.order_id}/items", rig.modification(sale), {"sku": SKU, "quantity": 1})
+
+
+def one_less(rig: Rig, sale: Sale) -> Request:
+    """The shopper wants one unit instead of two."""
+    return Request("POST", f"/store/orders/{sale.order_id}/items/1", rig.modification(sale), {"quantity": 1})
+
+
+def another(rig: Rig, sale: Sale) -> Request:
+    """The shopper adds two units of something else."""
+    return Request("POST", f"/store/orders/{sale.order_id}/items", rig.modification(sale), {"sku": MUG, "quantity": 2})
+
+
+def none_of_it(rig: Rig, sale: Sale) -> Request:
+    """The shopper removes what was bought first, which is refused while there is nothing else."""
+    return Request("POST", f"/store/orders/{sale.order_id}/items/1", rig.modification(sale), {"quantity": 0})
+
+
+def elsewhere(rig: Rig, sale: Sale) -> Request:
+    """The shopper, signed in, has the goods sent somewhere else."""
+    address = {"name": "Ann", "line1": "Elm Street 1", "city": "Springwood", "postal_code": "12345", "country": "US"}
+    headers = rig.bearer("customer", sale.customer)
+    return Request("POST", f"/store/orders/{sale.order_id}/address", headers, address)
+
+
 def told(type: str, noun: str) -> Callable[[Rig, Sale], Webhook]:
     """The provider's event about the payment; a refund or a charge names the payment it belongs to."""
 
@@ -173,6 +223,9 @@ def message_of_capture(rig: Rig, sale: Sale) -> Message | None:
     return Message(Task.CAPTURE_PAYMENT, job_id) if job_id else None
 
 
+#: What moves the money of an order that stands.
+STANDING = ("cancel", "capture", "cancel by operator")
+
 OPERATIONS: Mapping[str, Operation] = {
     "register": Operation(nothing, registration, calls="retrieve"),
     "cancel": Operation(registered, cancel_by_shopper, calls="cancel"),
@@ -195,6 +248,22 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "webhook of a refund": Operation(refunded_there, told("charge.refunded", "charge"), meets=("refund under way",)),
     "comparison": Operation(released_there, comparison, twin_of="webhook of a release"),
+    "edit": Operation(registered, one_more, calls="increment", meets=(*STANDING, "edit", "edit down")),
+    "edit down": Operation(registered, one_less, meets=(*STANDING, "edit", "authorize edit")),
+    "edit of the address": Operation(registered, elsewhere, twin_of="edit down"),
+    "authorize edit": Operation(
+        editing,
+        message_of(Task.AUTHORIZE_EDIT),
+        part_of="edit",
+        meets=(*STANDING, "release", "edit down", "authorize edit"),
+    ),
+    "edit without an answer": Operation(unanswered(effect=True), message_of(Task.AUTHORIZE_EDIT), meets=STANDING),
+    "edit without an effect": Operation(
+        unanswered(effect=False), message_of(Task.AUTHORIZE_EDIT), meets=(*STANDING, "edit without an effect")
+    ),
+    "comparison while editing": Operation(unanswered(effect=True), comparison, twin_of="edit without an answer"),
+    "comparison of a capture": Operation(captured_there, comparison, twin_of="authorize edit"),
+    "release": Operation(registered, refund, meets=("authorize edit",)),
     "email": Operation(canceled, message_of(Task.SEND_EMAIL)),
     "sweep": Operation(forgotten, lambda rig, sale: Message(Task.SWEEP_OUTBOX, "")),
 }
@@ -209,6 +278,8 @@ def _meet(one: str, other: str) -> bool:
 
 
 SINGLES = tuple(name for name, operation in OPERATIONS.items() if not operation.twin_of)
+#: What is killed at each of its steps.
+WHOLE = tuple(name for name in SINGLES if not OPERATIONS[name].part_of)
 PAIRS = (
     *((one, other) for one, other in combinations_with_replacement(SINGLES, 2) if _meet(one, other)),
     *((operation.twin_of, name) for name, operation in OPERATIONS.items() if operation.twin_of),

@@ -33,6 +33,7 @@ from tests.faults.harness import edges
 from tests.faults.harness.boundaries import Boundaries, Process
 from tests.faults.harness.standins import StandIns
 from tests.faults.harness.transport import Transport
+from tests.shop import RAISABLE
 
 #: Marks what somebody did at the provider's own dashboard, which has no key of ours.
 DASHBOARD = "dashboard:"
@@ -45,14 +46,19 @@ ROUNDS = 400
 
 SKU = "TEE"
 
+#: What can be added to an order, for 8.00 and a tax of five percent.
+MUG = "MUG"
+
 #: What the shop once told of its stock, before anything was sold, as `register.stock` writes it.
 STOCKED = """
     WITH told AS (
         INSERT INTO intents
             (id, operation, subject, actor, fingerprint, payload, state, answer_status, answer_body, ended_at)
-        VALUES ('int_stock', 'set_stock', %(sku)s, 'service:shop', '', '{"quantity": 10}', 'done', 200, '{}', now())
+        SELECT 'int_' || sku, 'set_stock', sku, 'service:shop', '', '{"quantity": 10}', 'done', 200, '{}', now()
+        FROM unnest(ARRAY[%(sku)s, %(mug)s]) AS sku
     )
-    INSERT INTO stock (sku, quantity) VALUES (%(sku)s, 10)
+    INSERT INTO stock (sku, quantity, unit_price, currency, tax_rate)
+    VALUES (%(sku)s, 10, NULL, NULL, NULL), (%(mug)s, 10, 800, 'USD', 0.05)
 """
 
 
@@ -163,7 +169,7 @@ class Rig:
         with self.monitor.transaction():
             self.monitor.execute("SET LOCAL session_replication_role = replica")  # no trigger fires
             self.monitor.execute(self._forget_rows)
-            self.monitor.execute(STOCKED, {"sku": SKU})
+            self.monitor.execute(STOCKED, {"sku": SKU, "mug": MUG})
         self.transport.lose_everything()
         self.transport.rung.clear()
         self.locks.hasty = False
@@ -198,7 +204,7 @@ class Rig:
         return {"x-modification-token": token}
 
     def offer(self, amount: int = 3800) -> Sale:
-        """Hold money for two of the ten units; nothing is registered yet."""
+        """Hold money for two of the ten units, and more if that is asked for; nothing is registered yet."""
         order_id = f"ord_{uuid.uuid4().hex}"
         wish: Any = {
             "amount": amount,
@@ -207,6 +213,7 @@ class Rig:
             "confirm": True,
             "payment_method": "pm_card_visa",
             "payment_method_types": ["card"],
+            **RAISABLE,
         }
         reference = self.provider.payment_intents.create(wish).id
         body = {

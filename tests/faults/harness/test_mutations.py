@@ -11,12 +11,15 @@ import pytest
 from sqlalchemy import TextClause, text
 
 from shared.providers.ports import PaymentProvider
+from shared.store.edits import Raise
 from shared.store.payments import Capture, Hold
 from shared.store.refunds import Refund
 from tests.faults.harness.house import House
 from tests.faults.harness.hunts import killed, raced
 from tests.faults.harness.rig import Rig
 
+#: How a statement looks for the edit that its order waits for.
+WAIT = re.compile(r"AND e\.state = 'authorizing'")
 LOCK = re.compile(r"FOR NO KEY UPDATE( OF \w+)?( SKIP LOCKED)?")
 
 
@@ -29,13 +32,24 @@ class Mutation:
     finds: str
 
 
-def row_locks(rig: Rig, patch: pytest.MonkeyPatch) -> None:
-    """Orders, and what hangs on them, are read without a lock."""
-    store = [module for name, module in sys.modules.items() if name.startswith("shared.store.")]
-    for module in store:
-        for name, clause in list(vars(module).items()):
-            if isinstance(clause, TextClause) and LOCK.search(clause.text):
-                patch.setattr(module, name, text(LOCK.sub("", clause.text)))
+def without(pattern: re.Pattern[str], instead: str = "") -> Callable[[Rig, pytest.MonkeyPatch], None]:
+    """Every statement of the store says something else, or nothing, where it says this."""
+
+    def take_out(rig: Rig, patch: pytest.MonkeyPatch) -> None:
+        store = [module for name, module in sys.modules.items() if name.startswith("shared.store.")]
+        for module in store:
+            for name, clause in list(vars(module).items()):
+                if isinstance(clause, TextClause) and pattern.search(clause.text):
+                    patch.setattr(module, name, text(pattern.sub(instead, clause.text)))
+
+    return take_out
+
+
+#: Orders, and what hangs on them, are read without a lock.
+row_locks = without(LOCK)
+
+#: Nobody waits for an edit that is in flight.
+waits = without(WAIT, "AND false")
 
 
 def guards(rig: Rig, patch: pytest.MonkeyPatch) -> None:
@@ -58,7 +72,7 @@ def sweeps(rig: Rig, patch: pytest.MonkeyPatch) -> None:
 
 def derived_keys(rig: Rig, patch: pytest.MonkeyPatch) -> None:
     """Every attempt has a new idempotency key."""
-    for operation in (Hold, Capture, Refund):
+    for operation in (Hold, Capture, Refund, Raise):
         patch.setattr(operation, "idempotency_key", property(lambda row: uuid.uuid4().hex))
 
 
@@ -86,6 +100,9 @@ def short_transactions(rig: Rig, patch: pytest.MonkeyPatch) -> None:
 
 PHOTO_FINISH = ("cancel", "capture")
 TWO_REFUNDS = ("refund", "refund of most")
+TWO_EDITS = ("edit", "edit")
+CANCEL_AND_EDIT = ("cancel", "authorize edit")
+CAPTURE_AND_EDIT = ("capture", "authorize edit")
 TWO_CANCELS = ("cancel", "cancel, signed in")
 
 #: Without the locks alone, a task runs against the wall in SQL that stands behind them, which no task may.
@@ -97,6 +114,18 @@ MUTATIONS: Mapping[str, Mutation] = {
     "the row locks and the one live void": Mutation(
         both(row_locks, index("voids_one_live")), lambda rig: raced(rig, TWO_CANCELS), "8: "
     ),
+    "the row locks, with two edits": Mutation(row_locks, lambda rig: raced(rig, TWO_EDITS), "broke: "),
+    "the row locks and the one edit in flight": Mutation(
+        both(row_locks, index("order_edits_one_in_flight")), lambda rig: raced(rig, TWO_EDITS), "5: "
+    ),
+    "the wait of a cancel for an edit": Mutation(waits, lambda rig: raced(rig, CANCEL_AND_EDIT), "broke: "),
+    "the wait of a cancel for an edit, and the guards": Mutation(
+        both(waits, guards), lambda rig: raced(rig, CANCEL_AND_EDIT), "6: "
+    ),
+    "the wait of a capture for an edit": Mutation(waits, lambda rig: raced(rig, CAPTURE_AND_EDIT), "broke: "),
+    "the wait of a capture for an edit, and the guards": Mutation(
+        both(waits, guards), lambda rig: raced(rig, CAPTURE_AND_EDIT), "6: "
+    ),
     "the unique index of idempotency keys": Mutation(index("intents_key"), lambda rig: killed(rig, "cancel"), "4: "),
     "the sweeps": Mutation(sweeps, lambda rig: killed(rig, "cancel"), "7: "),
     "the rule of no call inside a transaction": Mutation(
@@ -104,6 +133,7 @@ MUTATIONS: Mapping[str, Mutation] = {
     ),
     "the derived key of a void": Mutation(derived_keys, lambda rig: killed(rig, "void"), "3: "),
     "the derived key of a refund": Mutation(derived_keys, lambda rig: killed(rig, "refund"), "3: "),
+    "the derived key of an edit": Mutation(derived_keys, lambda rig: killed(rig, "edit"), "3: "),
     "the derived key of a capture": Mutation(derived_keys, lambda rig: killed(rig, "capture"), "3: "),
 }
 

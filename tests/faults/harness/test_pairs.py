@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.faults.harness.hunts import raced
+from tests.faults.harness.hunts import hurried, raced
 from tests.faults.harness.operations import HASTY, PAIRS
 from tests.faults.harness.rig import Rig
 
@@ -18,3 +18,7 @@ def test_in_any_interleaving_two_operations_come_to_one_outcome(rig: Rig, names:
 @pytest.mark.parametrize("names", HASTY, ids=" and ".join)
 def test_the_same_when_nobody_waits_for_a_lock(rig: Rig, names: tuple[str, str]) -> None:
     assert list(raced(rig, names, hasty=True)) == []
+
+
+def test_an_edit_is_decided_in_any_interleaving_with_a_twin_that_still_asks(rig: Rig) -> None:
+    assert list(hurried(rig)) == []

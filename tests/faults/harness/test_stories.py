@@ -13,9 +13,14 @@ from tests.faults.harness.boundaries import Crash, Cut, Killed, Side
 from tests.faults.harness.checks import violations
 from tests.faults.harness.faults import FAULTS
 from tests.faults.harness.operations import (
+    another,
     cancel_by_customer,
     cancel_by_operator,
     cancel_by_shopper,
+    elsewhere,
+    none_of_it,
+    one_less,
+    one_more,
     refund,
     refund_of_most,
     registration,
@@ -29,6 +34,9 @@ STEPS = 2000
 
 #: Seconds: less than the patience with a message, more than it, longer than a lease, and the grace period.
 WAITS = (1.0, 31.0, 121.0, 3600.0)
+
+#: The requests at which the provider may misbehave.
+CALLS = ("cancel", "capture", "increment", "refund", "retrieve")
 
 #: What somebody may do at the provider's dashboard, with its parameters.
 DASHBOARDS: dict[str, dict[str, Any]] = {
@@ -107,6 +115,11 @@ class Story(RuleBasedStateMachine):
         self._prepare(fate)
         self.rig.ask(ask(self.rig, self.sale))
 
+    @rule(fate=fates, ask=st.sampled_from((one_more, another, one_less, none_of_it, elsewhere)))
+    def edit(self, fate: Fate, ask: Callable[[Rig, Sale], Request]) -> None:
+        self._prepare(fate)
+        self.rig.ask(ask(self.rig, self.sale))
+
     @precondition(lambda self: self.rig.asked)
     @rule(place=places)
     def repeat_a_request(self, place: int) -> None:
@@ -160,7 +173,7 @@ class Story(RuleBasedStateMachine):
 
     # The outside world
 
-    @rule(operation=st.sampled_from(("cancel", "capture", "refund", "retrieve")), fault=st.sampled_from(sorted(FAULTS)))
+    @rule(operation=st.sampled_from(CALLS), fault=st.sampled_from(sorted(FAULTS)))
     def misbehave(self, operation: str, fault: str) -> None:
         if (operation, fault) != ("retrieve", "declined"):
             FAULTS[fault](self.rig, operation)
