@@ -54,6 +54,8 @@ class Outcome:
     captured: int = 0
     released: int = 0
     error: str | None = None
+    #: What was held, when that was read back: it may have been raised meanwhile.
+    authorized: int | None = None
 
 
 @app.task(base=Worker, bind=True, name=Task.CAPTURE_PAYMENT)
@@ -129,12 +131,20 @@ def read_back(capture: Capture, found: Authorization) -> Outcome:
         event = PaymentEvent.CAPTURED_ELSEWHERE
     if found.expired:
         event = PaymentEvent.AUTHORIZATION_LAPSED
-    return Outcome(event, found.captured, found.released)
+    return Outcome(event, found.captured, found.released, authorized=found.authorized)
 
 
 def settle(work: Work, capture: Capture, outcome: Outcome, event: PaymentEvent) -> None:
     """Write the outcome down; a person hears of a capture that was refused."""
-    payments.settle_capture_locked(work.connection, capture, event, outcome.captured, outcome.released, outcome.error)
+    payments.settle_capture_locked(
+        work.connection,
+        capture,
+        event,
+        captured=outcome.captured,
+        released=outcome.released,
+        authorized=outcome.authorized,
+        error=outcome.error,
+    )
     work.strike(Task.CAPTURE_PAYMENT, capture.job_id)
     data = {"job_id": capture.job_id, "captured": outcome.captured, "released": outcome.released}
     data |= {"error": outcome.error} if outcome.error else {}

@@ -137,7 +137,9 @@ _START_CAPTURE = text("""
 _SETTLE_CAPTURE = text("""
     WITH job AS (UPDATE capture_jobs SET state = :state, last_error = :error WHERE id = :job_id),
     paid AS (
-        UPDATE payments SET status = :status, captured = captured + :captured, released = released + :released
+        UPDATE payments
+        SET status = :status, captured = captured + :captured, released = released + :released,
+            authorized = coalesce(CAST(:authorized AS bigint), authorized)
         WHERE id = :payment_id
     )
     UPDATE orders
@@ -230,9 +232,19 @@ def start_capture_locked(connection: Connection, capture: Capture) -> None:
 
 
 def settle_capture_locked(
-    connection: Connection, capture: Capture, event: PaymentEvent, captured: int, released: int, error: str | None
+    connection: Connection,
+    capture: Capture,
+    event: PaymentEvent,
+    *,
+    captured: int,
+    released: int,
+    authorized: int | None,
+    error: str | None,
 ) -> None:
-    """Write the provider's answer down; the caller holds the order's lock and found the job active."""
+    """Write the provider's answer down; the caller holds the order's lock and found the job active.
+
+    `authorized` is what was held, when that was read.
+    """
     after = advance(TRANSITIONS, PaymentStatus.CAPTURING, event)
     connection.execute(
         _SETTLE_CAPTURE,
@@ -248,6 +260,7 @@ def settle_capture_locked(
             "status": after,
             "captured": captured,
             "released": released,
+            "authorized": authorized,
             "error": error,
         },
     )

@@ -43,6 +43,7 @@ DASHBOARDS: dict[str, dict[str, Any]] = {
     "capture": {},
     "capture a part": {"amount_to_capture": 1000},
     "cancel": {},
+    "increment_authorization": {"amount": 6000},
     "refund": {},
     "refund a part": {"amount": 1000},
 }
