@@ -47,10 +47,11 @@ REFUSAL: Mapping[EditEvent, type[Problem]] = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What is known after a call."""
+    """What is known after a call; `authorized` is what is held, in minor units, when it is enough."""
 
     event: EditEvent
     error: str | None = None
+    authorized: int | None = None
 
 
 @app.task(base=Worker, bind=True, name=Task.AUTHORIZE_EDIT)
@@ -95,25 +96,41 @@ def call(provider: PaymentProvider, edit: Raise, claimed_at: float) -> Outcome |
     """
     try:
         if edit.attempts:
-            found = provider.read(edit.reference)
-            if found.status is not HoldStatus.HELD:
-                return Outcome(EditEvent.REFUSED, f"hold_is_{found.status}")
-            if found.authorized >= edit.authorize:
-                return Outcome(EditEvent.APPLIED)
+            outcome = read_back(provider, edit)
+            if outcome:
+                return outcome
         if edit.decides:
             return Outcome(EditEvent.ABANDONED)
         if now() - claimed_at >= CLAIM_LASTS:
             return None
-        provider.increment(edit.reference, edit.authorize, edit.idempotency_key)
-    except Declined as refusal:
-        return Outcome(EditEvent.DECLINED, refusal.code)
+        return ask(provider, edit)
     except Refused as refusal:
         return Outcome(EditEvent.REFUSED, refusal.code)
     except InProgress:
         raise  # nothing is written: the message comes again
     except Unknown as unknown:
         return Outcome(EditEvent.UNANSWERED, unknown.reason)
-    return Outcome(EditEvent.APPLIED)
+
+
+def read_back(provider: PaymentProvider, edit: Raise) -> Outcome | None:
+    """What the hold says; None when less is held than the edit wants.  Raises `Refused` or `Unknown`."""
+    found = provider.read(edit.reference)
+    if found.status is not HoldStatus.HELD:
+        return Outcome(EditEvent.REFUSED, f"hold_is_{found.status}")
+    if found.authorized >= edit.authorize:
+        return Outcome(EditEvent.APPLIED, authorized=found.authorized)
+    return None
+
+
+def ask(provider: PaymentProvider, edit: Raise) -> Outcome:
+    """Ask for more; refused, as much may be held already: by a request of a former edit that arrived late."""
+    try:
+        provider.increment(edit.reference, edit.authorize, edit.idempotency_key)
+    except Declined as refusal:
+        return Outcome(EditEvent.DECLINED, refusal.code)
+    except Refused as refusal:
+        return read_back(provider, edit) or Outcome(EditEvent.REFUSED, refusal.code)
+    return Outcome(EditEvent.APPLIED, authorized=edit.authorize)
 
 
 def settle(task: Worker, work: Work, edit: Raise, outcome: Outcome) -> None:
@@ -127,17 +144,17 @@ def settle(task: Worker, work: Work, edit: Raise, outcome: Outcome) -> None:
     work.strike(Task.AUTHORIZE_EDIT, edit.id)
     alerts.resolve(work.connection, parked(Task.AUTHORIZE_EDIT, edit.id))
     if event is EditEvent.APPLIED:
-        apply(work, edit)
+        apply(work, edit, outcome.authorized)
     else:
         give_up(work, edit, event, outcome.error, REFUSAL[event] if stands else LateEdit)
     let_go_on(work, edit)
 
 
-def apply(work: Work, edit: Raise) -> None:
+def apply(work: Work, edit: Raise, authorized: int | None) -> None:
     """More is held: change the order, and answer its shopper."""
-    edits.set_total_locked(work.connection, edit.order_id, edit.payment_id, edit.total_after, edit.authorize)
+    edits.set_total_locked(work.connection, edit.order_id, edit.payment_id, edit.total_after, authorized)
     change_item(work, edit.order_id, edit.after, edit.units)
-    facts = {"before": edit.before, "after": edit.after, "authorized": edit.authorize}
+    facts = {"before": edit.before, "after": edit.after, "authorized": authorized}
     tell(work, edit, facts, actor=edit.actor, currency=edit.currency, email=edit.email)
     finish(work, edit.intent_id, edit.order_id, MoneyAction.INCREMENT)
 
