@@ -1,8 +1,10 @@
-"""Races: the cancel and the capture of one order started together, and many cancels of one order."""
+"""Races: the cancel, the capture and an edit of one order started together, and many cancels of one order."""
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
@@ -44,6 +46,10 @@ class Racecourse:
         """Hang up on the broker."""
         self._app.close()
 
+    def capture(self, job_id: str) -> None:
+        """Publish the message of a capture."""
+        assert self._publisher.publish([Message(Task.CAPTURE_PAYMENT, job_id)])
+
     def race(self, purchase: Purchase, job_id: str, **headers: str) -> httpx.Response:
         """Start the cancel and the capture together; returns the answer to the cancel."""
         lead = self._handicap.seconds
@@ -58,12 +64,49 @@ class Racecourse:
 
         def capture() -> None:
             time.sleep(max(lead, 0.0))  # the aim of the handicap
-            assert self._publisher.publish([Message(Task.CAPTURE_PAYMENT, job_id)])
+            self.capture(job_id)
 
         at_once(2, lambda number: (cancel, capture)[number]())
         (answer,) = answers
         assert answer.status_code in (200, 409), answer.text
         return answer
+
+
+def together(number: int, edit: Callable[[], httpx.Response], other: Callable[[], object]) -> list[Any]:
+    """Start an edit and something else, one of them a few milliseconds later than the other; what each came to."""
+    lead = (number % 5 - 2) * 0.01
+
+    def later(act: Callable[[], Any], seconds: float) -> Any:
+        time.sleep(max(seconds, 0.0))  # the aim of the handicap
+        return act()
+
+    return at_once(2, lambda place: later(other, lead) if place else later(edit, -lead))
+
+
+def assert_all_went_back(shop: Shop, purchase: Purchase, edit: httpx.Response, cancel: httpx.Response) -> None:
+    """The order is canceled, and all that was held for it released, with or without what the edit had added."""
+    assert cancel.status_code == 200, cancel.text
+    assert edit.status_code in (200, 409), edit.text
+    if edit.status_code == 409:
+        assert edit.json()["code"] == "late_edit"
+    held = edit.json()["total"] if edit.status_code == 200 else purchase.total
+    assert _rows(shop, purchase) == ("canceled", "voided", 0, held, 0, ["removed"], ["released"])
+    raised = [("payment_intent.incremented", held)] if edit.status_code == 200 else []
+    assert _moves(shop, purchase) == [*raised, ("payment_intent.canceled", held)]
+
+
+def assert_captured_as_it_costs(shop: Shop, purchase: Purchase, edit: httpx.Response, units: int) -> None:
+    """The capture took what the order costs: with the edit, or without it, which came too late then."""
+    eventually(lambda: shop.view(purchase.order_id)["status"] == "captured")
+    assert edit.status_code in (200, 409), edit.text
+    if edit.status_code == 409:
+        assert edit.json()["code"] == "late_edit"
+    cost = edit.json()["total"] if edit.status_code == 200 else purchase.total
+    assert shop.view(purchase.order_id)["total"] == cost
+    expected = ("captured", "captured", cost, 0, 2 + units * (edit.status_code == 200), ["done"], [])
+    assert _rows(shop, purchase) == expected
+    raised = [("payment_intent.incremented", cost)] if edit.status_code == 200 else []
+    assert _moves(shop, purchase) == [*raised, ("payment_intent.captured", cost)]
 
 
 def assert_one_winner(shop: Shop, purchase: Purchase, answer: httpx.Response) -> None:

@@ -1,4 +1,4 @@
-"""The photo finish: cancel and capture started together, and always exactly one of them wins."""
+"""The photo finish: cancel and capture, or an edit and one of the two, started together: one of them wins, always."""
 
 import time
 import uuid
@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.races import Racecourse, assert_one_winner
+from tests.races import Racecourse, assert_all_went_back, assert_captured_as_it_costs, assert_one_winner, together
 from tests.shop import Purchase, Shop, eventually, in_turn
 
 RACES = 200
+#: Of an edit.
+EDITS = 100
 #: Seconds from the registration of an order to the end of its hour: enough to register it.
 LAST_SECONDS = 1.5
 
@@ -61,5 +63,44 @@ def test_at_the_very_end_of_the_hour_exactly_one_wins_each_time(shop, course, sk
     assert shop.stock(sku) == 1000 - 2 * (40 - sum(canceled))
 
 
+@pytest.mark.timeout(300)
+def test_of_100_edits_and_cancels_started_together_each_order_is_canceled_and_all_its_money_released(shop, sku):
+    def run(number: int) -> bool:
+        purchase = buy_raisable(shop, sku)
+        edit, cancel = together(
+            number, lambda: shop.set_quantity(purchase, 1, 3, Prefer="wait=30"), lambda: shop.cancel(purchase)
+        )
+        assert_all_went_back(shop, purchase, edit, cancel)
+        return edit.status_code == 200
+
+    edited = in_turn(EDITS, run)
+    assert 0 < sum(edited) < EDITS, "one side won every race: this was no photo finish"
+    assert shop.stock(sku) == 1000
+
+
+@pytest.mark.timeout(300)
+def test_of_100_edits_and_captures_started_together_each_capture_takes_what_the_order_costs(shop, course, sku):
+    def run(number: int) -> bool:
+        purchase = buy_raisable(shop, sku)
+        job_id = shop.hurry(purchase)
+        edit, _ = together(
+            number, lambda: shop.set_quantity(purchase, 1, 3, Prefer="wait=30"), lambda: course.capture(job_id)
+        )
+        assert_captured_as_it_costs(shop, purchase, edit, units=1)
+        return edit.status_code == 200
+
+    edited = in_turn(EDITS, run)
+    assert 0 < sum(edited) < EDITS, "one side won every race: this was no photo finish"
+    assert shop.stock(sku) == 1000 - 2 * EDITS - sum(edited)
+
+
 def buy(shop: Shop, sku: str, **changes: str) -> Purchase:
-    return shop.buy(lines=[{"sku": sku, "quantity": 2, "unit_price": 1500, "tax_rate": "0.10"}], **changes)
+    return shop.buy(lines=lines(sku), **changes)
+
+
+def buy_raisable(shop: Shop, sku: str) -> Purchase:
+    return shop.buy_raisable(lines=lines(sku))
+
+
+def lines(sku: str) -> list[dict[str, object]]:
+    return [{"sku": sku, "quantity": 2, "unit_price": 1500, "tax_rate": "0.10"}]
