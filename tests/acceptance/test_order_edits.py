@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.shop import Purchase, Shop, at_once, eventually
+from tests.shop import Purchase, Shop, at_once, eventually, in_turn
 
 #: 15.00 with ten percent of tax.
 TEE = 1650
@@ -16,8 +16,12 @@ ADDRESS = {"name": "Ann", "line1": "Elm Street 1", "city": "Springwood", "postal
 @pytest.fixture
 def mug(shop: Shop) -> str:
     """A SKU of which ten can be sold, for 8.00 and a tax of five percent: 8.40."""
+    return priced(shop, 10)
+
+
+def priced(shop: Shop, quantity: int) -> str:
     sku = f"MUG-{uuid.uuid4().hex[:8]}"
-    body = {"quantity": 10, "price": {"amount": 800, "currency": "USD"}, "tax_rate": "0.05"}
+    body = {"quantity": quantity, "price": {"amount": 800, "currency": "USD"}, "tax_rate": "0.05"}
     assert shop.http.put(f"/stock/{sku}", json=body, headers=shop.bearer("service")).status_code == 200
     return sku
 
@@ -242,6 +246,24 @@ class TestTwoAtOnce:
         assert order["total"] == 3800 + TEE + 840
         assert order["payment"]["authorized"] == order["total"]
         assert shop.stock(mug) == 9
+
+    @pytest.mark.timeout(120)
+    def test_are_both_paid_for_however_long_the_provider_takes(self, shop):
+        """Both need more to be held: the second waits for the first, and names the sum of both."""
+        sku = priced(shop, 100)
+
+        def run(_: int) -> None:
+            purchase = shop.buy_raisable()
+            answers = at_once(2, lambda n: shop.add(purchase, "TEE" if n else sku, 1, Prefer="wait=30"))
+            assert [answer.status_code for answer in answers] == [200, 200], [answer.text for answer in answers]
+            order = shop.view(purchase.order_id)
+            assert order["total"] == order["payment"]["authorized"] == 3800 + TEE + 840
+            sums = [each["amount"] for each in shop.effects(purchase.reference) if "incremented" in each["operation"]]
+            assert sums in ([3800 + TEE, 3800 + TEE + 840], [3800 + 840, 3800 + TEE + 840])
+
+        shop.slow_down("increment", 300)
+        in_turn(20, run, at_a_time=5)
+        assert shop.stock(sku) == 80
 
 
 class TestADryRun:
