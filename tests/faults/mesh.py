@@ -216,6 +216,7 @@ class Mesh(Shop):
         """Empty every table, also those that refuse it."""
         with psycopg.connect(self.settings.database_url) as connection:
             connection.execute("SET session_replication_role = replica")  # no trigger fires
+            connection.execute("SET deadlock_timeout = '1min'")  # a worker that locks rows meanwhile gives way
             connection.execute("TRUNCATE orders, stock, intents, outbox, webhook_events CASCADE")
 
     @contextmanager
