@@ -15,6 +15,7 @@ ORDER = (
     "tests/integration/*",
     f"{HARNESS}test_pairs.py*webhook*",
     f"{HARNESS}test_stories.py*",
+    f"{HARNESS}test_sequences.py*",
     f"{HARNESS}test_pairs.py*",
     f"{HARNESS}*",
     "*",
