@@ -12,14 +12,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import accepts, cancel_chain, churn, doorbell, pgbench, profiling, refund_chain, statements, waiting
+from benchmarks import accepts, cancel_chain, chains, churn, doorbell, pgbench, profiling, statements, waiting
 from benchmarks.books import Violated
 from benchmarks.report import Result, summary
 
 #: Every measurement by its name, in the order in which they are made.
 MEASUREMENTS: Mapping[str, Callable[[argparse.Namespace], Result]] = {
     "cancel-chain": lambda chosen: cancel_chain.measure(chosen.rounds, chosen.orders, chosen.latency),
-    "refund-chain": lambda chosen: refund_chain.measure(chosen.rounds, chosen.orders, chosen.latency),
+    "refund-chain": lambda chosen: chains.measure(chains.REFUNDS, chosen.rounds, chosen.orders, chosen.latency),
+    "edit-chain": lambda chosen: chains.measure(chains.EDITS, chosen.rounds, chosen.orders, chosen.latency),
     "pgbench": lambda chosen: pgbench.measure(chosen.rounds, chosen.orders),
     "accepts": lambda chosen: accepts.measure(chosen.rounds, chosen.orders),
     "doorbell": lambda chosen: doorbell.measure(),

@@ -25,6 +25,7 @@ class Effect(NamedTuple):
 
 
 VOID = Effect("payment_intent.canceled", "cancel")
+INCREMENT = Effect("payment_intent.incremented", "increment")
 REFUND = Effect("refund.created", "refund")
 
 #: Rows that tell of unfinished or repeated work; captures of orders that stand are due in the future.
@@ -32,6 +33,7 @@ LEFTOVERS = {
     "messages in the outbox": "SELECT count(*) FROM outbox WHERE due_at < now() + interval '5 minutes'",
     "running intents": "SELECT count(*) FROM intents WHERE state IN ('accepted', 'working')",
     "voids without one good attempt": "SELECT count(*) FROM voids WHERE state <> 'released' OR attempts <> 1",
+    "edits without one good attempt": "SELECT count(*) FROM order_edits WHERE state <> 'done' OR attempts > 1",
     "refunds without one good attempt": "SELECT count(*) FROM refunds WHERE state <> 'completed' OR attempts <> 1",
     "e-mails without one good attempt": "SELECT count(*) FROM emails WHERE state <> 'sent' OR attempts <> 1",
     "alerts": "SELECT count(*) FROM alerts",

@@ -41,6 +41,7 @@ BATCH = 200
 PAYMENT_INTENT = {
     "amount": TOTAL,
     "currency": CURRENCY.lower(),
+    "capture_method": "manual",
     "confirm": "true",
     "payment_method": "pm_card_visa",
     "payment_method_types[]": "card",
@@ -59,14 +60,14 @@ class Purchase:
         return f"{kind}_{self.order_id.removeprefix('ord_')}"
 
 
-async def authorize(settings: Settings, count: int, capture_method: str = "manual") -> list[str]:
-    """Hold the money of so many orders, or take it at once when the method is `automatic`; returns the references."""
+async def authorize(settings: Settings, count: int, **parameters: str) -> list[str]:
+    """Hold the money of so many orders, by requests with these parameters too; returns the references."""
     port = int(settings.stripe_api_base.rpartition(":")[2])
     headers = {
         "Authorization": f"Bearer {settings.stripe_api_key}",
         "Content-Type": "application/x-www-form-urlencoded",
     }
-    body = urlencode({**PAYMENT_INTENT, "capture_method": capture_method}).encode()
+    body = urlencode({**PAYMENT_INTENT, **parameters}).encode()
     answers = await fire(port, [request("POST", "/v1/payment_intents", headers, body)] * count, clients=8)
     return [msgspec.json.decode(answer.body)["id"] for answer in answers]
 
@@ -75,7 +76,7 @@ def put_stock(database: Database) -> None:
     """Tell how many units of all goods can be sold."""
     with database.transaction() as connection:
         for number in range(SKUS):
-            stock.put(connection, _sku(number), 1_000_000)
+            stock.put(connection, _sku(number), 1_000_000, None)
 
 
 def register(database: Database, references: Sequence[str], name: str, *, captured: bool = False) -> list[Purchase]:
@@ -108,6 +109,24 @@ def refunds(settings: Settings, purchases: Sequence[Purchase], prefer: str) -> l
     headers = {"Authorization": f"Bearer {operator}", "Content-Type": "application/json", "Prefer": prefer}
     return [
         request("POST", f"/api/admin/orders/{purchase.order_id}/refund", headers, b'{"reason":"measured"}')
+        for purchase in purchases
+    ]
+
+
+def additions(settings: Settings, purchases: Sequence[Purchase], prefer: str) -> list[bytes]:
+    """The requests of shoppers who want one unit more."""
+    expires_at = int(time.time()) + 3600
+    return [
+        request(
+            "POST",
+            f"/store/orders/{purchase.order_id}/items/1",
+            {
+                "x-modification-token": tokens.modification_token(settings, purchase.order_id, expires_at),
+                "Content-Type": "application/json",
+                "Prefer": prefer,
+            },
+            b'{"quantity":3}',
+        )
         for purchase in purchases
     ]
 
@@ -171,7 +190,7 @@ def _payment(purchase: Purchase, *, captured: bool) -> NewPayment:
         captured=TOTAL if captured else 0,
         released=0,
         capture_before=None,
-        incremental=False,
+        incremental=not captured,
     )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from benchmarks.books import Books, Violated, check_nothing_left
 from benchmarks.client import Answer, fire
-from benchmarks.orders import Purchase, authorize, cancels, refunds, register
+from benchmarks.orders import Purchase, additions, authorize, cancels, refunds, register
 from benchmarks.peers import Bare, Mesh
 from benchmarks.processes import Meter
 from shared.broker import Publisher, celery_app
@@ -102,12 +102,30 @@ class Refunding(Ours):
 
     async def prepare(self, count: int) -> list[Purchase]:
         """Orders whose money was taken."""
-        references = await authorize(self.mesh.settings, count, "automatic")
+        references = await authorize(self.mesh.settings, count, capture_method="automatic")
         return register(self.mesh.database, references, new_id("b").removeprefix("b_"), captured=True)
 
     def aim(self, purchases: Sequence[Purchase]) -> Volley:
         """POSTs of an operator that wait for their outcomes."""
         requests = refunds(self.mesh.settings, purchases, WAIT)
+        return lambda clients: _fire(self.mesh.gateway, requests, clients, 200)
+
+
+@dataclass
+class Editing(Ours):
+    """The mesh, selling one unit more."""
+
+    name: str = "ours, editing"
+
+    async def prepare(self, count: int) -> list[Purchase]:
+        """Registered orders, each with a hold that may be raised."""
+        asked = {"payment_method_options[card][request_incremental_authorization]": "if_available"}
+        references = await authorize(self.mesh.settings, count, **asked)
+        return register(self.mesh.database, references, new_id("b").removeprefix("b_"))
+
+    def aim(self, purchases: Sequence[Purchase]) -> Volley:
+        """POSTs that wait for their outcomes."""
+        requests = additions(self.mesh.settings, purchases, WAIT)
         return lambda clients: _fire(self.mesh.gateway, requests, clients, 200)
 
 

@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import EnumType, StrEnum
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -214,7 +214,9 @@ def _settings_class() -> ast.ClassDef:
 
 
 def _setting(name: str, annotation: str) -> str:
-    choices = re.findall(r"'(\w+)'", annotation)  # of a Literal
+    shape = getattr(settings, annotation, None)
+    of_literal = re.findall(r"'(\w+)'", annotation)
+    choices = list(shape) if isinstance(shape, EnumType) else of_literal
     value = " or ".join(f"`{choice}`" for choice in choices) or UNITS[annotation]
     return f"| `{PREFIX}{name.upper()}` | {value} | {_default(name)} | {meaning(name)} |"
 

@@ -406,11 +406,27 @@ ANSWERS: Mapping[str, Any] = {
                     "refunded": _MONEY_IF_KNOWN,
                 }
             ),
+            "payments": {
+                "type": "array",
+                "items": _object(
+                    {
+                        "payment_id": {"type": "string"},
+                        "reference": {"type": ["string", "null"]},
+                        "status": {"type": "string"},
+                        "amount": _MONEY,
+                        "authorized": _MONEY,
+                        "captured": _MONEY,
+                        "released": _MONEY,
+                        "refunded": _MONEY,
+                    }
+                ),
+            },
             "refunds": {
                 "type": "array",
                 "items": _object(
                     {
                         "refund_id": {"type": "string"},
+                        "payment_id": {"type": "string"},
                         "amount": _MONEY,
                         "status": {"enum": ["initiated", "processing", "completed", "failed"]},
                         "attempts": {"type": "integer"},

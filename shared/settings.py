@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from shared.domain.edits import Unavailable
+
 PREFIX = "COUNTERMAND_"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -70,6 +72,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     capture_margin: Positive = 3600.0
     #: The least time between a refund that failed and the next attempt.
     refund_cooldown: Positive = 3600.0
+
+    #: What is done when an edit costs more than is held and the hold cannot be raised: `refuse`, or have the rest held
+    #: by a `second_payment` on the card that the customer saved.
+    increment_unavailable: Unavailable = Unavailable.REFUSE
 
     #: How long the gateway waits for an outcome before it answers 202.
     wait: Positive = 10.0

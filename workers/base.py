@@ -54,6 +54,7 @@ class Work:
     def close(self, patience: float) -> None:
         """Write the journal, when there is anything to write."""
         if self.history or self.struck or self.staged:
+            self.staged = list({staged.message: staged for staged in self.staged}.values())  # the last word counts
             journal.close(
                 self.connection, history=self.history, struck=self.struck, staged=self.staged, patience=patience
             )

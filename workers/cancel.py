@@ -5,7 +5,7 @@ void and the e-mail staged, all in one commit.  The void answers the shopper; he
 without money are answered.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -67,13 +67,26 @@ def settle(task: Worker, work: Work, intent_id: str) -> None:
 
 def cancel_and_void(work: Work, intent_id: str, held: HeldOrder) -> None:
     """Take the order back; the void's outcome ends the intent."""
-    void_id, letter = new_id("void"), notice(held)
-    restocked = cancellations.cancel_and_void_locked(work.connection, held, Queue.CANCEL, letter, intent_id, void_id)
-    work.strike(Task.CAPTURE_PAYMENT, str(held.job_id))
-    work.stage(Task.VOID_PAYMENT, void_id)
+    void_ids, letter = [new_id("void") for _ in held.held], notice(held)
+    restocked = cancellations.cancel_and_void_locked(work.connection, held, Queue.CANCEL, letter, intent_id, void_ids)
+    stage_voids(work, held, void_ids)
     work.stage(Task.SEND_EMAIL, letter.id)
     record(work, held, restocked)
-    work.record(Entry(held.id, PaymentEvent.VOID_STARTED, Queue.CANCEL, held.actor, {"void_id": void_id}))
+    record_voids(work, held, void_ids)
+
+
+def stage_voids(work: Work, held: HeldOrder, void_ids: Sequence[str]) -> None:
+    """Release what is held; nothing of it is captured any more."""
+    for job_id in held.jobs:
+        work.strike(Task.CAPTURE_PAYMENT, job_id)
+    for void_id in void_ids:
+        work.stage(Task.VOID_PAYMENT, void_id)
+
+
+def record_voids(work: Work, held: HeldOrder, void_ids: Sequence[str]) -> None:
+    """Write down which voids are under way."""
+    for void_id in void_ids:
+        work.record(Entry(held.id, PaymentEvent.VOID_STARTED, Queue.CANCEL, held.actor, {"void_id": void_id}))
 
 
 def cancel_only(work: Work, intent_id: str, held: HeldOrder) -> None:
@@ -87,7 +100,7 @@ def cancel_only(work: Work, intent_id: str, held: HeldOrder) -> None:
 
 def answer_again(work: Work, intent_id: str, held: HeldOrder) -> None:
     """The order is canceled: answer how its money stands, or wait along for the void's first outcome."""
-    if held.void_state is VoidState.REQUESTED and held.void_error is None:
+    if held.void_state is VoidState.REQUESTED and not held.void_unanswered:
         intents.mark_working(work.connection, intent_id)
     else:
         finish(work, intent_id, held.id, held.void_state)

@@ -12,18 +12,18 @@ import msgspec
 
 from shared.domain.emails import Template
 from shared.domain.orders import CancellationRefund, OrderStatus
-from shared.domain.payments import PaymentEvent, PaymentStatus
-from shared.domain.refunds import PROMISED, RefundState
+from shared.domain.payments import PaymentStatus
+from shared.domain.refunds import PROMISED, RefundState, parts
 from shared.ids import new_id
 from shared.queues import Queue, Task
 from shared.requests import OrderCancellation
 from shared.store import cancellations, operators
 from shared.store.emails import NewEmail
-from shared.store.timeline import Entry
 from workers.answers import GivenBack, canceled_by_operator
 from workers.app import app
 from workers.base import Work, Worker
-from workers.cancel import notice, record
+from workers.cancel import notice, record, record_voids, stage_voids
+from workers.editing import release
 from workers.operators import STATUS_OF_VOID, Case, finish, open_case, shown, wait_for_capture
 from workers.refunding import cools_until, promise
 
@@ -50,15 +50,14 @@ def cancel_order_by_operator(task: Worker, intent_id: str) -> None:
 
 def cancel_and_void(_: Worker, work: Work, case: Case) -> None:
     """The money is only held: release it; the void's first outcome ends the intent."""
-    held, void_id, letter = case.held, new_id("void"), notice(case.held)
-    restocked = cancellations.cancel_and_void_locked(work.connection, held, SOURCE, letter, case.intent_id, void_id)
-    operators.await_outcome_locked(work.connection, case.intent_id, void_id)
-    if held.job_id:
-        work.strike(Task.CAPTURE_PAYMENT, held.job_id)
-    work.stage(Task.VOID_PAYMENT, void_id)
+    held, letter = case.held, notice(case.held)
+    void_ids = [new_id("void") for _ in held.held]
+    restocked = cancellations.cancel_and_void_locked(work.connection, held, SOURCE, letter, case.intent_id, void_ids)
+    operators.await_outcome_locked(work.connection, case.intent_id, void_ids[0])
+    stage_voids(work, held, void_ids)
     work.stage(Task.SEND_EMAIL, letter.id)
     record(work, held, restocked, reason_of(case))
-    work.record(Entry(held.id, PaymentEvent.VOID_STARTED, Queue.CANCEL, held.actor, {"void_id": void_id}))
+    record_voids(work, held, void_ids)
 
 
 def cancel_only(_: Worker, work: Work, case: Case) -> None:
@@ -80,6 +79,8 @@ def cancel_and_refund(task: Worker, work: Work, case: Case) -> None:
     if case.balance.left and not body.skip_refund:  # right after an attempt that failed, the next waits for its hour
         refund_id = promise_rest(work, case, body.reason, (until - now).total_seconds() if until else None)
     letter = paid_notice(case, is_refunded=not body.skip_refund)
+    for payment_id in case.held.held:  # its capture has failed
+        release(work, case.held.id, payment_id, Queue.CANCEL, case.held.actor, body.reason)
     restocked = cancellations.cancel_locked(work.connection, case.held, SOURCE, letter, kept)
     work.stage(Task.SEND_EMAIL, letter.id)
     record(work, case.held, restocked, body.reason)
@@ -105,8 +106,7 @@ def promise_rest(work: Work, case: Case, reason: str | None, delay: float | None
         work,
         case.refunds,
         order_id=case.held.id,
-        payment_id=case.held.payment_id,
-        amount=case.balance.left,
+        parts=parts(case.balance, case.balance.left),
         reason=reason,
         source=Queue.CANCEL,
         actor=case.held.actor,

@@ -42,6 +42,9 @@ READ_BACK: Mapping[HoldStatus, PaymentEvent] = {
     HoldStatus.RELEASED: PaymentEvent.AUTHORIZATION_CANCELED,
 }
 
+#: Where a capture job stands that is still to be carried out.
+CAPTURABLE = (CaptureState.WAITING, CaptureState.ACTIVE)
+
 #: Outcomes after which the order is paid for.
 TAKEN = (PaymentEvent.CAPTURED, PaymentEvent.CAPTURED_ELSEWHERE)
 
@@ -84,7 +87,7 @@ def claim(task: Worker, job_id: str) -> Capture | None:
             work.strike(Task.CAPTURE_PAYMENT, job_id)
             return None
         capture = payments.read_capture_locked(work.connection, job_id)
-        if capture.state is CaptureState.FAILED:
+        if capture.state not in CAPTURABLE:
             work.strike(Task.CAPTURE_PAYMENT, job_id)
             return None
         if not capture.due:  # a stray message; the outbox knows the hour
@@ -136,7 +139,7 @@ def read_back(capture: Capture, found: Authorization) -> Outcome:
 
 def settle(work: Work, capture: Capture, outcome: Outcome, event: PaymentEvent) -> None:
     """Write the outcome down; a person hears of a capture that was refused."""
-    payments.settle_capture_locked(
+    status = payments.settle_capture_locked(
         work.connection,
         capture,
         event,
@@ -156,7 +159,7 @@ def settle(work: Work, capture: Capture, outcome: Outcome, event: PaymentEvent) 
     ):
         alerts.resolve(work.connection, gone)
     alerts.resolve_money(work.connection, capture.order_id, event)
-    if event in TAKEN:
+    if status is OrderStatus.CAPTURED:
         data = {"from": OrderStatus.PENDING, "to": OrderStatus.CAPTURED}
         work.record(Entry(capture.order_id, OrderEvent.CAPTURED, Queue.CAPTURE, data=data))
     if event not in TAKEN or outcome.captured != capture.amount:

@@ -5,7 +5,7 @@ commit: the capture will take less.  What costs more is staged, its units taken 
 until its provider holds more (workers/edit.py).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from shared.domain import edits as rules
-from shared.domain.edits import Editable, EditEvent, Line, MoneyAction, Plan
+from shared.domain.edits import Editable, EditEvent, Line, MoneyAction, Plan, Unavailable
 from shared.domain.intents import IntentState, Operation
 from shared.errors import LegacyOrder, NotFound, OutOfStock, OwnershipViolation, Problem
 from shared.ids import new_id
@@ -26,9 +26,15 @@ from shared.store.timeline import Entry
 from shared.tokens import Role
 from workers.app import app
 from workers.base import Work, Worker
-from workers.editing import change_item, finish, refuse, tell, wait
+from workers.editing import change_item, change_total, finish, refuse, tell, wait
 
 log = structlog.get_logger()
+
+#: What is asked for when an item is to change.
+WISH: Mapping[Operation, type[NewItem | ItemChange]] = {
+    Operation.ADD_ITEM: NewItem,
+    Operation.SET_QUANTITY: ItemChange,
+}
 
 
 @app.task(base=Worker, bind=True, name=Task.EDIT_ORDER)
@@ -44,29 +50,23 @@ def edit_order(task: Worker, intent_id: str) -> None:
             refuse(work, intent_id, NotFound("There is no such order"))
         elif held.intent_state is IntentState.ACCEPTED:
             try:
-                settle(work, held)
+                settle(work, held, task.mesh.settings.increment_unavailable)
             except Problem as refusal:
                 if isinstance(refusal, OwnershipViolation):
                     log.warning("ownership_violation", intent_id=intent_id)
                 refuse(work, intent_id, refusal)
 
 
-def settle(work: Work, held: HeldEdit) -> None:
+def settle(work: Work, held: HeldEdit, unavailable: Unavailable) -> None:
     """Judge, and change what is asked for.  Raises a `Problem` before anything is written."""
     if held.order is None:
         raise LegacyOrder
     rules.judge(held.order, datetime.now(UTC), _customer(held.actor))
-    CARRY_OUT[held.operation](work, held, held.order)
-
-
-def add_item(work: Work, held: HeldEdit, order: Editable) -> None:
-    """Add units of a SKU."""
-    change(work, held, order, edits.plan(work.connection, order, msgspec.convert(held.payload, NewItem)))
-
-
-def set_quantity(work: Work, held: HeldEdit, order: Editable) -> None:
-    """Change the units of a line, or remove it."""
-    change(work, held, order, edits.plan(work.connection, order, msgspec.convert(held.payload, ItemChange)))
+    if held.operation is Operation.SET_ADDRESS:
+        set_address(work, held, held.order)
+    else:
+        wish: NewItem | ItemChange = msgspec.convert(held.payload, WISH[held.operation])
+        change(work, held, held.order, edits.plan(work.connection, held.order, wish, unavailable))
 
 
 def set_address(work: Work, held: HeldEdit, order: Editable) -> None:
@@ -82,13 +82,6 @@ def set_address(work: Work, held: HeldEdit, order: Editable) -> None:
     finish(work, held.intent_id, held.id, MoneyAction.NONE)
 
 
-CARRY_OUT: Mapping[Operation, Callable[[Work, HeldEdit, Editable], None]] = {
-    Operation.ADD_ITEM: add_item,
-    Operation.SET_QUANTITY: set_quantity,
-    Operation.SET_ADDRESS: set_address,
-}
-
-
 def change(work: Work, held: HeldEdit, order: Editable, plan: Plan) -> None:
     """Carry a plan out, or stage it until more is held.  Raises `OutOfStock`."""
     if plan.before == plan.after:
@@ -101,7 +94,7 @@ def change(work: Work, held: HeldEdit, order: Editable, plan: Plan) -> None:
         ask(work, held, edit, plan, units)
         return
     edits.insert_locked(work.connection, edit)
-    edits.set_total_locked(work.connection, held.id, held.payment_id, plan.total, None)
+    change_total(work, held.id, plan.total)
     change_item(work, held.id, after, units)
     facts = {"before": before, "after": after}
     tell(work, edit, facts, actor=held.actor, currency=order.currency, email=held.email)
@@ -110,14 +103,7 @@ def change(work: Work, held: HeldEdit, order: Editable, plan: Plan) -> None:
 
 def ask(work: Work, held: HeldEdit, edit: NewEdit, plan: Plan, units: int) -> None:
     """More must be held first: the order waits for it, and the outcome ends the intent."""
-    edits.start_locked(
-        work.connection,
-        edit,
-        payment_id=held.payment_id,
-        authorize=plan.total,
-        sku=plan.after.sku,
-        units=units,
-    )
+    edits.start_locked(work.connection, edit, plan, units)
     work.stage(Task.AUTHORIZE_EDIT, edit.id)
     data = {
         "edit_id": edit.id,

@@ -8,10 +8,11 @@ import msgspec
 from shared.domain.edits import EditEvent, MoneyAction
 from shared.domain.emails import Template
 from shared.domain.intents import IntentState
+from shared.domain.payments import PaymentEvent
 from shared.errors import Problem
 from shared.ids import new_id
 from shared.queues import Queue, Task
-from shared.store import edits, emails, intents, orders, stock
+from shared.store import edits, emails, intents, orders, payments, stock
 from shared.store.edits import NewEdit, Raise
 from shared.store.emails import NewEmail
 from shared.store.timeline import Entry
@@ -25,6 +26,26 @@ def change_item(work: Work, order_id: str, line: Mapping[str, Any], units: int) 
     edits.set_item_locked(work.connection, order_id, line, units)
 
 
+def change_total(work: Work, order_id: str, total: int) -> None:
+    """The order costs so much from now on; a payment that is to bring nothing of it any more is released."""
+    for payment_id in edits.set_total_locked(work.connection, order_id, total):
+        release(work, order_id, payment_id, Queue.EDIT)
+
+
+def release(
+    work: Work, order_id: str, payment_id: str, source: str, actor: str = "mesh", reason: str | None = None
+) -> str:
+    """Stage the release of what one payment holds, which is not captured any more; returns the void."""
+    void_id = new_id("void")
+    job_id = payments.start_void_locked(work.connection, order_id, payment_id, void_id)
+    if job_id:
+        work.strike(Task.CAPTURE_PAYMENT, job_id)
+    work.stage(Task.VOID_PAYMENT, void_id)
+    data = {"void_id": void_id} | ({"reason": reason} if reason else {})
+    work.record(Entry(order_id, PaymentEvent.VOID_STARTED, source, actor, data))
+    return void_id
+
+
 def tell(
     work: Work, edit: NewEdit | Raise, change: Mapping[str, Any], *, actor: str, currency: str, email: str
 ) -> None:
@@ -33,7 +54,8 @@ def tell(
     data = {"edit_id": edit.id, **change, "total_before": edit.total_before, "total": total}
     work.record(Entry(edit.order_id, EditEvent.APPLIED, Queue.EDIT, actor, data))
     context = msgspec.json.encode({"order_id": edit.order_id, "total": total, "currency": currency}).decode()
-    letter = NewEmail(new_id("mail"), edit.order_id, edit.id, Template.ORDER_EDITED, email, context)
+    cause = f"{edit.order_id}.{edit.id}"
+    letter = NewEmail(new_id("mail"), edit.order_id, cause, Template.ORDER_EDITED, email, context)
     emails.write(work.connection, letter)
     work.stage(Task.SEND_EMAIL, letter.id)
 

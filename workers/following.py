@@ -7,7 +7,7 @@ again when nobody is; what neither explains is drift: on record, with an alert, 
 from collections.abc import Callable, Mapping
 
 from shared import money
-from shared.domain import reconcile, refunds
+from shared.domain import reconcile
 from shared.domain.alerts import Kind, cause
 from shared.domain.orders import OrderEvent, OrderStatus
 from shared.domain.payments import CaptureState, PaymentEvent, PaymentStatus
@@ -155,9 +155,8 @@ def adopt(work: Work, known: Known, match: Match, source: str) -> bool:
     data = {"refund_id": refund_id, "amount": theirs.amount, "provider_id": theirs.provider_id}
     work.record(Entry(known.order_id, RefundEvent.FOUND, source, data=data))
     if state is RefundState.COMPLETED:
-        balance = store_refunds.balance_locked(work.connection, known.payment_id)
-        event = refunds.payment_event(balance.total, balance.captured, balance.refunded)
-        work.record(Entry(known.order_id, event, source, data={"refunded": balance.refunded}))
+        event = store_refunds.sums_locked(work.connection, known.payment_id)
+        work.record(Entry(known.order_id, event, source, data={"refund_id": refund_id}))
         alerts.resolve_money(work.connection, known.order_id, event)
     return True
 

@@ -62,7 +62,7 @@ def open_case(task: Worker, work: Work, intent_id: str) -> Case | None:
     if held.edit_id:
         wait_and_hurry(task, work, intent_id, held.edit_id)
         return None
-    balance = refunds.balance_locked(work.connection, held.payment_id)
+    balance = refunds.balance_locked(work.connection, held.id)
     return Case(intent_id, request, held, balance, refunds.of_order(work.connection, held.id))
 
 
@@ -108,7 +108,7 @@ def shown(work: Work, order_id: str) -> dict[str, Any]:
 def wait_for_capture(task: Worker, work: Work, case: Case) -> None:
     """The money is being taken: the capture's outcome wakes the request; it is parked with a capture that is."""
     message = Message(Task(task.name), case.intent_id)
-    if case.held.job_id and parked.is_given_up(work.connection, Message(Task.CAPTURE_PAYMENT, case.held.job_id)):
+    if parked.are_given_up(work.connection, [Message(Task.CAPTURE_PAYMENT, job_id) for job_id in case.held.jobs]):
         problem = Parked()
         work.strike(*message)
         work.ring(*intents.park(work.connection, case.intent_id, problem.http_status, problem.body()))

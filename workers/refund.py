@@ -29,6 +29,7 @@ from shared.queues import Queue, Task
 from shared.store import alerts, emails, orders, refunds
 from shared.store.alerts import Severity
 from shared.store.emails import NewEmail
+from shared.store.operators import await_instead_locked
 from shared.store.refunds import Refund, Settled
 from shared.store.timeline import Entry
 from workers import following, operators
@@ -40,6 +41,9 @@ from workers.refunding import last_completed
 
 #: Seconds after which a claim allows no call any more: whoever slept that long does not know what happened meanwhile.
 CLAIM_LASTS = 60.0
+
+#: How the parts of one request stand together: as the first of these that one of them does.
+TELLING = (RefundState.FAILED, RefundState.PROCESSING, RefundState.INITIATED, RefundState.COMPLETED)
 
 #: What a refund's status at the provider means to ours.
 MEANING = {
@@ -189,7 +193,7 @@ def complete(work: Work, refund: Refund, outcome: Outcome) -> None:
     for gone in (failed(refund), unanswered(refund), cause(Kind.VOID_OVERTAKEN, refund.payment_id), parked(refund)):
         alerts.resolve(work.connection, gone)
     alerts.resolve_money(work.connection, refund.order_id, settled.payment_event)
-    operators.answer(work, refund.order_id, refund.id, given(refund, settled.currency, RefundState.COMPLETED))
+    answer(work, refund, settled.currency, RefundState.COMPLETED)
 
 
 def fail(work: Work, refund: Refund, outcome: Outcome) -> None:
@@ -208,14 +212,14 @@ def fail(work: Work, refund: Refund, outcome: Outcome) -> None:
         return
     title = f"Order {refund.order_id}: its refund of {refund.amount} failed{late} ({outcome.error})"
     work.alert(failed(refund), Severity.CRITICAL, title, refund.order_id)
-    operators.answer(work, refund.order_id, refund.id, given(refund, settled.currency, RefundState.FAILED))
+    answer(work, refund, settled.currency, RefundState.FAILED)
 
 
 def give_way(work: Work, refund: Refund, there: tuple[ProviderRefund, ...]) -> bool:
     """Somebody was faster: what they gave back is followed, and is the answer when it is everything."""
     following.adopt_all(work, refund.payment_id, there, Queue.REFUND)
     work.stage(Task.COMPARE_PAYMENT, refund.payment_id)  # beside our promise, theirs may have been taken for drift
-    balance = refunds.balance_locked(work.connection, refund.payment_id)
+    balance = refunds.balance_locked(work.connection, refund.order_id)
     if WAY[balance.status] is not Way.ALREADY_REFUNDED:
         return False
     last = last_completed(refunds.of_order(work.connection, refund.order_id))
@@ -239,8 +243,8 @@ def keep_following(task: Worker, work: Work, refund: Refund, outcome: Outcome, e
         work.alert(unanswered(refund), Severity.WARNING, title, refund.order_id)
     if refund.is_news(event):
         work.record(Entry(refund.order_id, event, Queue.REFUND, data=facts(refund, outcome)))
-    currency = refunds.balance_locked(work.connection, refund.payment_id).currency
-    operators.answer(work, refund.order_id, refund.id, given(refund, currency, RefundState.PROCESSING))
+    currency = refunds.balance_locked(work.connection, refund.order_id).currency
+    answer(work, refund, currency, RefundState.PROCESSING)
 
 
 def renew_key(work: Work, refund: Refund) -> None:
@@ -262,9 +266,18 @@ def notice(refund: Refund, settled: Settled) -> NewEmail:
     return NewEmail(new_id("mail"), refund.order_id, cause, Template.REFUND_PROCESSED, settled.email, body)
 
 
-def given(refund: Refund, currency: str, status: RefundState) -> GivenBack:
-    """The refund, as an answer tells of it."""
-    return GivenBack(refund.id, refund.amount, currency, status)
+def answer(work: Work, refund: Refund, currency: str, status: RefundState) -> None:
+    """Answer everybody who waits for it; while another part of their request has no outcome, they wait for that."""
+    others = [
+        part for part in refunds.together_locked(work.connection, refund.order_id, refund.id) if part.id != refund.id
+    ]
+    unknown = next((part.id for part in others if part.unknown), None)
+    if unknown:
+        await_instead_locked(work.connection, refund.order_id, refund.id, unknown)
+        return
+    status = min([status, *(part.state for part in others)], key=TELLING.index)
+    amount = refund.amount + sum(part.amount for part in others)
+    operators.answer(work, refund.order_id, refund.id, GivenBack(refund.id, amount, currency, status))
 
 
 def facts(refund: Refund, outcome: Outcome) -> dict[str, object]:

@@ -10,18 +10,17 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from shared import money
-from shared.domain.payments import PaymentEvent, Provider
-from shared.domain.refunds import PROMISED, WAY, Way, Wish, portion, refuse_part_of_hold
+from shared.domain.payments import Provider
+from shared.domain.refunds import PROMISED, WAY, Way, Wish, parts, portion, refuse_part_of_hold
 from shared.errors import Invalid, Problem, RefundCooldown
-from shared.ids import new_id
 from shared.queues import Queue, Task
 from shared.requests import Refund as Body
-from shared.store import operators, payments
+from shared.store import operators
 from shared.store.refunds import Shown
-from shared.store.timeline import Entry
 from workers.answers import GivenBack, refunded
 from workers.app import app
 from workers.base import Work, Worker
+from workers.editing import release as release_hold
 from workers.operators import STATUS_OF_VOID, Case, finish, open_case, refuse, shown, wait_for_capture
 from workers.refunding import cools_until, last_completed, promise
 
@@ -56,8 +55,7 @@ def give_back(task: Worker, work: Work, case: Case) -> None:
         work,
         case.refunds,
         order_id=case.held.id,
-        payment_id=case.held.payment_id,
-        amount=amount,
+        parts=parts(case.balance, amount),
         reason=body.reason,
         source=Queue.REFUND,
         actor=case.held.actor,
@@ -81,14 +79,11 @@ def release(_: Worker, work: Work, case: Case) -> None:
     """The money is only held: release it; the void's first outcome ends the intent."""
     body = msgspec.convert(case.request.payload, Body)
     refuse_part_of_hold(case.balance, wish(case, body))
-    void_id = new_id("void")
-    payments.start_void_locked(work.connection, case.held.id, case.held.payment_id, case.balance.status, void_id)
-    operators.await_outcome_locked(work.connection, case.intent_id, void_id)
-    work.stage(Task.VOID_PAYMENT, void_id)
-    if case.held.job_id:
-        work.strike(Task.CAPTURE_PAYMENT, case.held.job_id)
-    data = {"void_id": void_id} | ({"reason": body.reason} if body.reason else {})
-    work.record(Entry(case.held.id, PaymentEvent.VOID_STARTED, Queue.REFUND, case.held.actor, data))
+    void_ids = [
+        release_hold(work, case.held.id, payment_id, Queue.REFUND, case.held.actor, body.reason)
+        for payment_id in case.held.held
+    ]
+    operators.await_outcome_locked(work.connection, case.intent_id, void_ids[0])
 
 
 def join_void(_: Worker, work: Work, case: Case) -> None:

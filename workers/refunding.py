@@ -1,5 +1,6 @@
 """Refunding: how a refund begins, whoever wants it."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from shared.domain.refunds import RefundEvent, RefundState
@@ -16,20 +17,40 @@ def promise(
     before: list[Shown],
     *,
     order_id: str,
-    payment_id: str,
-    amount: int,
+    parts: Mapping[str, int],
     reason: str | None,
     source: str,
     actor: str,
     intent_id: str | None,
     delay: float | None = None,
 ) -> str:
-    """Promise `amount` minor units to the shopper, and stage the attempt; returns the refund.
+    """Promise money to the shopper, and stage the attempts; returns the first refund.
 
-    `before` are the order's refunds: one of them that failed over the same amount is tried again, under its next key.
-    The first attempt begins `delay` seconds from now.  `intent_id` is the intent that asks for it.
+    `parts` are the minor units to give back of each payment, by its id.  `before` are the order's refunds: one of them
+    that failed over the same amount is tried again, under its next key.  The first attempt begins `delay` seconds from
+    now.  `intent_id` is the intent that asks for it.
     """
-    again = next((one for one in before if one.status is RefundState.FAILED and one.amount == amount), None)
+    promised = [
+        _promise(work, before, order_id, payment_id, amount, reason, source, actor, intent_id, delay)
+        for payment_id, amount in parts.items()
+    ]
+    return promised[0]
+
+
+def _promise(
+    work: Work,
+    before: list[Shown],
+    order_id: str,
+    payment_id: str,
+    amount: int,
+    reason: str | None,
+    source: str,
+    actor: str,
+    intent_id: str | None,
+    delay: float | None,
+) -> str:
+    failed = [one for one in before if one.status is RefundState.FAILED and one.payment_id == payment_id]
+    again = next((one for one in failed if one.amount == amount), None)
     if again:
         refund_id, event = again.refund_id, RefundEvent.RETRIED
         refunds.retry_locked(work.connection, refund_id, reason, actor, intent_id)

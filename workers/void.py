@@ -8,6 +8,7 @@ under the same idempotency key.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shared.domain import collection
 from shared.domain.alerts import Kind, cause
 from shared.domain.intents import Operation
 from shared.domain.orders import OrderKind, OrderStatus
@@ -103,6 +104,7 @@ def settle(work: Work, hold: Hold, event: PaymentEvent, outcome: Outcome) -> Non
         found=outcome.found,
         error=outcome.error,
         answer=canceled(hold.order_id, after),
+        otherwise=canceled(hold.order_id, VoidState.REFUSED),
     )
     if settled is None:
         return
@@ -113,7 +115,7 @@ def settle(work: Work, hold: Hold, event: PaymentEvent, outcome: Outcome) -> Non
     elif event is PaymentEvent.VOID_REFUSED:
         alarm(work, hold, status)
     if settled.operators:
-        answer(work, hold.order_id, hold.void_id, _given(work, hold, after))
+        answer_operators(work, hold, after)
 
 
 def refund_instead(work: Work, hold: Hold, status: OrderStatus, captured: int) -> None:
@@ -126,8 +128,7 @@ def refund_instead(work: Work, hold: Hold, status: OrderStatus, captured: int) -
         work,
         refunds.of_order(work.connection, hold.order_id),
         order_id=hold.order_id,
-        payment_id=hold.payment_id,
-        amount=captured,
+        parts={hold.payment_id: captured},
         reason=None,
         source=Queue.VOID,
         actor="mesh",
@@ -152,7 +153,7 @@ def keep_trying(task: Worker, work: Work, hold: Hold, outcome: Outcome) -> None:
     body = canceled(hold.order_id, VoidState.REQUESTED)
     work.ring(*intents.end_working(work.connection, Operation.CANCEL_ORDER, hold.order_id, 200, body))
     alarm(work, hold, status)
-    answer(work, hold.order_id, hold.void_id, _given(work, hold, VoidState.REQUESTED))
+    answer_operators(work, hold, VoidState.REQUESTED)
 
 
 def alarm(work: Work, hold: Hold, status: OrderStatus) -> None:
@@ -162,9 +163,18 @@ def alarm(work: Work, hold: Hold, status: OrderStatus) -> None:
     work.alert(_cause(hold), Severity.CRITICAL, title, hold.order_id)
 
 
-def _given(work: Work, hold: Hold, state: VoidState) -> GivenBack:
-    balance = refunds.balance_locked(work.connection, hold.payment_id)
-    return GivenBack(hold.void_id, balance.authorized, balance.currency, STATUS_OF_VOID[state], is_void=True)
+def answer_operators(work: Work, hold: Hold, state: VoidState) -> None:
+    """Answer everybody who waits for this void; while another one of the order has no outcome, they wait for that."""
+    other = operators.running_void_locked(work.connection, hold.order_id, hold.void_id)
+    if other and state is VoidState.RELEASED:
+        operators.await_instead_locked(work.connection, hold.order_id, hold.void_id, other)
+        return
+    voids = operators.voids_locked(work.connection, hold.order_id)
+    together = collection.void_state(state for state, _ in voids) or state
+    amount = sum(authorized for _, authorized in voids)
+    currency = refunds.balance_locked(work.connection, hold.order_id).currency
+    given = GivenBack(hold.void_id, amount, currency, STATUS_OF_VOID[together], is_void=True)
+    answer(work, hold.order_id, hold.void_id, given)
 
 
 def _cause(hold: Hold) -> str:

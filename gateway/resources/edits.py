@@ -59,10 +59,12 @@ class Edit:
     def _preview(self, caller: Caller, order_id: str, wish: NewItem | ItemChange | Recipient) -> str:
         with self._database.statement() as connection:
             order = edits.editable(connection, order_id)
-            rules.judge(order, datetime.now(UTC), caller.subject if caller.role is Role.CUSTOMER else None)
+            if caller.role is Role.CUSTOMER:
+                caller.allow_customer(order.customer_id)
+            rules.judge(order, datetime.now(UTC), None)
             if isinstance(wish, Recipient):
                 return _previewed(order_id, order, order.total, MoneyAction.NONE)
-            plan = edits.plan(connection, order, wish)
+            plan = edits.plan(connection, order, wish, self._settings.increment_unavailable)
             if plan.units > 0 and stock.lacks(connection, plan.after.sku, plan.units):
                 raise OutOfStock(sku=plan.after.sku)
         return _previewed(order_id, order, plan.total, plan.money)

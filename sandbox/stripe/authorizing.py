@@ -53,6 +53,8 @@ def confirm_intent(call: Call, intent: PaymentIntent) -> PaymentIntent:
     if decline_code:
         raise _decline(call, intent, card, decline_code)
     if card.needs_authentication:
+        if call.parameters.get("off_session"):  # its customer is not there to be asked
+            raise _decline(call, intent, card, "authentication_required")
         return _ask_for_authentication(call, intent)
     return _authorize(call, intent, card)
 

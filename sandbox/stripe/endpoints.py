@@ -66,7 +66,7 @@ CARD_OPTIONS = {
 #: Parameters that mean nothing here and that a real integration sends.
 OF_NO_MEANING = dict.fromkeys(
     [
-        "application_fee_amount", "error_on_requires_action", "mandate", "mandate_data", "off_session", "on_behalf_of",
+        "application_fee_amount", "error_on_requires_action", "mandate", "mandate_data", "on_behalf_of",
         "radar_options", "return_url", "transfer_data", "use_stripe_sdk",
     ],
     anything,
@@ -84,6 +84,7 @@ CREATE = {
     "customer": identifier,
     "description": text,
     "metadata": metadata,
+    "off_session": boolean,
     "payment_method": identifier,
     "payment_method_options": nested({"card": nested(CARD_OPTIONS)}),
     "payment_method_types": listing(choice("card")),
@@ -96,7 +97,14 @@ CREATE = {
     **OF_NO_MEANING,
     **EXPAND,
 }
-CONFIRM = {"payment_method": identifier, "receipt_email": text, "shipping": anything, **OF_NO_MEANING, **EXPAND}
+CONFIRM = {
+    "off_session": boolean,
+    "payment_method": identifier,
+    "receipt_email": text,
+    "shipping": anything,
+    **OF_NO_MEANING,
+    **EXPAND,
+}
 CAPTURE = {
     "amount_to_capture": not_negative,
     "application_fee_amount": anything,
@@ -156,7 +164,11 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "GET /v1/disputes/{id}": Endpoint("retrieve", reading.retrieve(Dispute), Dispute, EXPAND),
     "GET /v1/events/{id}": Endpoint("retrieve", reading.retrieve(Event), Event, EXPAND),
     "GET /v1/payment_intents": Endpoint(
-        "retrieve", reading.page(PaymentIntent, "/v1/payment_intents"), PaymentIntent, PAGE, lists=True
+        "retrieve",
+        reading.page(PaymentIntent, "/v1/payment_intents"),
+        PaymentIntent,
+        {"customer": identifier, **PAGE},
+        lists=True,
     ),
     "GET /v1/charges": Endpoint(
         "retrieve",

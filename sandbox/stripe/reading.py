@@ -70,6 +70,8 @@ def _conditions(call: Call) -> dict[str, Any]:
     where: dict[str, Any] = {}
     if "payment_intent" in sent:
         where["payment_intent = ?"] = sent["payment_intent"]
+    if "customer" in sent:
+        where["json_extract(body, '$.customer') = ?"] = sent["customer"]
     if "charge" in sent:
         where["json_extract(body, '$.charge') = ?"] = sent["charge"]
     if "type" in sent:

@@ -17,7 +17,8 @@ class Cancelable:
     customer_id: str | None
     grace_until: datetime
     payment_status: PaymentStatus
-    capture_state: CaptureState | None
+    #: Where the captures of its payments that are held stand; only those that wait can be stopped.
+    captures: tuple[CaptureState | None, ...]
 
 
 class PaymentAction(StrEnum):
@@ -49,7 +50,7 @@ def judge(order: Cancelable, now: datetime, customer: str | None) -> Verdict:
         raise PartialCapture
     if order.status is OrderStatus.CAPTURED or now >= order.grace_until:
         raise LateCancel
-    if order.payment_status is PaymentStatus.AUTHORIZED and order.capture_state is CaptureState.WAITING:
+    if order.payment_status is PaymentStatus.AUTHORIZED and set(order.captures) == {CaptureState.WAITING}:
         return Verdict.CANCEL_AND_VOID
     if order.payment_status in (PaymentStatus.UNPAID, PaymentStatus.VOIDED):
         return Verdict.CANCEL_ONLY

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from shared.domain import totals
 from shared.domain.orders import OrderStatus
-from shared.domain.payments import CaptureState, PaymentStatus
+from shared.domain.payments import CaptureState, PaymentStatus, Provider
 from shared.errors import (
     IncrementUnavailable,
     Invalid,
@@ -76,6 +76,18 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """A payment whose money is held; minor units."""
+
+    payment_id: str
+    authorized: int
+    #: Whether more may be asked for.
+    incremental: bool
+    #: Where its capture stands.
+    capture_state: CaptureState | None
+
+
+@dataclass(frozen=True, slots=True)
 class Editable:
     """What the rules need to know of an order; amounts in minor units."""
 
@@ -85,12 +97,16 @@ class Editable:
     currency: str
     shipping: int
     total: int
+    provider: Provider
     payment_status: PaymentStatus
-    capture_state: CaptureState | None
-    #: What is held, and whether more may be asked for.
-    authorized: int
-    incremental: bool
+    #: The oldest payment first.
+    holds: tuple[Hold, ...]
     lines: tuple[Line, ...]
+
+    @property
+    def authorized(self) -> int:
+        """What is held in all."""
+        return sum(hold.authorized for hold in self.holds)
 
 
 class MoneyAction(StrEnum):
@@ -98,6 +114,7 @@ class MoneyAction(StrEnum):
 
     NONE = "none"  # nobody holds any, or it costs the same
     INCREMENT = "increment"  # the hold is raised
+    SECOND_PAYMENT = "second_payment"  # the rest is held beside it, on the same card
     PARTIAL_CAPTURE = "partial_capture"  # less is captured than is held; the rest is released by that
 
 
@@ -109,13 +126,22 @@ class Plan:
     after: Line
     total: int
     money: MoneyAction
-    #: The new sum to be held, when it is to be raised.
-    authorize: int | None
+    #: The payment that is raised, or beside which another one is made.
+    payment_id: str | None = None
+    #: What is to be held: the payment's new sum, or what is held beside it.
+    authorize: int | None = None
 
     @property
     def units(self) -> int:
         """Units that it takes from stock; below zero, that it returns."""
         return self.after.quantity - (self.before.quantity if self.before else 0)
+
+
+class Unavailable(StrEnum):
+    """What is done when no more can be held on a card by raising its hold."""
+
+    REFUSE = "refuse"
+    SECOND_PAYMENT = "second_payment"  # the rest is held by a payment of its own, on the card that its customer saved
 
 
 #: Where a payment stands when its order may be edited; of one that nobody holds there is nothing to raise.
@@ -131,28 +157,30 @@ def judge(order: Editable, now: datetime, customer: str | None) -> None:
         raise OwnershipViolation
     if order.status is not OrderStatus.PENDING or now >= order.grace_until:
         raise LateEdit
-    is_due = order.payment_status is PaymentStatus.AUTHORIZED and order.capture_state is not CaptureState.WAITING
+    is_due = any(hold.capture_state is not CaptureState.WAITING for hold in order.holds)
     if order.payment_status not in EDITABLE or is_due:
         raise LateEdit
 
 
-def add(order: Editable, sku: str, quantity: int, price: Price | None) -> Plan:
+def add(order: Editable, sku: str, quantity: int, price: Price | None, unavailable: Unavailable) -> Plan:
     """Plan to add units of a SKU: at the price of its line, else at today's.
+
+    `unavailable` says what is done when the holds cannot be raised.
 
     Raises `NoPrice`, `Invalid` or `IncrementUnavailable`.
     """
     before = next((line for line in order.lines if line.sku == sku and line.quantity), None)
     if before:
-        return _plan(order, before, replace(before, quantity=before.quantity + quantity))
+        return _plan(order, before, replace(before, quantity=before.quantity + quantity), unavailable)
     if price is None or price.currency != order.currency:
         raise NoPrice(sku=sku)
-    if len(order.lines) >= MOST_LINES:
+    if sum(line.quantity > 0 for line in order.lines) >= MOST_LINES:
         raise Invalid(f"An order has at most {MOST_LINES} lines")
     number = max((line.line for line in order.lines), default=0) + 1
-    return _plan(order, None, Line(number, sku, quantity, price.unit_price, price.tax_rate))
+    return _plan(order, None, Line(number, sku, quantity, price.unit_price, price.tax_rate), unavailable)
 
 
-def set_quantity(order: Editable, number: int, quantity: int) -> Plan:
+def set_quantity(order: Editable, number: int, quantity: int, unavailable: Unavailable) -> Plan:
     """Plan to change a line's units; 0 removes it.
 
     Raises `NotFound`, `LastItem`, `NothingToPay`, `Invalid` or `IncrementUnavailable`.
@@ -162,27 +190,28 @@ def set_quantity(order: Editable, number: int, quantity: int) -> Plan:
         raise NotFound("The order has no such item")
     if quantity == 0 and not any(line.quantity for line in order.lines if line.line != number):
         raise LastItem
-    return _plan(order, before, replace(before, quantity=quantity))
+    return _plan(order, before, replace(before, quantity=quantity), unavailable)
 
 
-def _plan(order: Editable, before: Line | None, after: Line) -> Plan:
+def _plan(order: Editable, before: Line | None, after: Line, unavailable: Unavailable) -> Plan:
     if after.quantity > MOST_UNITS:
         raise Invalid(f"A line has at most {MOST_UNITS} units")
     others: Sequence[Line] = [line for line in order.lines if line.line != after.line]
     total = totals.total([*others, after], order.shipping)
     if total > totals.LIMIT:
         raise Invalid(f"The order costs more than {totals.LIMIT} minor units")
-    money = _money(order, total)
-    return Plan(before, after, total, money, total if money is MoneyAction.INCREMENT else None)
-
-
-def _money(order: Editable, total: int) -> MoneyAction:
-    if order.payment_status is PaymentStatus.UNPAID:
-        return MoneyAction.NONE
+    if order.provider is Provider.NONE and total:
+        raise IncrementUnavailable("Nobody collects money for this order")
+    if order.payment_status is PaymentStatus.UNPAID or total == order.authorized:
+        return Plan(before, after, total, MoneyAction.NONE)
     if total == 0:
         raise NothingToPay
-    if total > order.authorized:
-        if not order.incremental:
-            raise IncrementUnavailable
-        return MoneyAction.INCREMENT
-    return MoneyAction.PARTIAL_CAPTURE if total < order.authorized else MoneyAction.NONE
+    if total < order.authorized:
+        return Plan(before, after, total, MoneyAction.PARTIAL_CAPTURE)
+    missing = total - order.authorized
+    for hold in order.holds:
+        if hold.incremental:
+            return Plan(before, after, total, MoneyAction.INCREMENT, hold.payment_id, hold.authorized + missing)
+    if unavailable is Unavailable.REFUSE:
+        raise IncrementUnavailable
+    return Plan(before, after, total, MoneyAction.SECOND_PAYMENT, order.holds[0].payment_id, missing)

@@ -29,6 +29,7 @@ class PaymentStatus(StrEnum):
 class PaymentEvent(StrEnum):
     """What happens to a payment."""
 
+    AUTHORIZED = "payment_authorized"  # held beside another one, for an order that costs more
     CAPTURE_STARTED = "capture_started"
     CAPTURED = "payment_captured"
     CAPTURED_ELSEWHERE = "payment_captured_elsewhere"  # somebody captured it at the provider

@@ -95,7 +95,7 @@ VOID_OF_CAPTURED: Mapping[OrderKind, Overtaken] = {OrderKind.RETAIL: Overtaken.R
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What the rules need to know of a payment and its order, read under the order's lock; minor units."""
+    """What the rules need to know of a payment collection, read under its order's lock; minor units."""
 
     provider: Provider
     status: PaymentStatus
@@ -107,10 +107,13 @@ class Balance:
     refunded: int
     refunding: int
 
+    #: What was captured of each payment, and is neither given back nor promised; the oldest first.
+    lefts: Mapping[str, int]
+
     @property
     def left(self) -> int:
         """What was captured, and is neither given back nor promised."""
-        return self.captured - self.refunded - self.refunding
+        return sum(self.lefts.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,17 @@ def portion(balance: Balance, wish: Wish) -> int:
     if wish.amount < balance.left and not wish.keyed:
         raise KeyRequired
     return wish.amount
+
+
+def parts(balance: Balance, amount: int) -> dict[str, int]:
+    """Return of which payments how much is to be given back, the newest first, to give back `amount` in all."""
+    found = {}
+    for payment_id, left in reversed(list(balance.lefts.items())):
+        part = min(left, amount)
+        if part:
+            found[payment_id] = part
+        amount -= part
+    return found
 
 
 def refuse_part_of_hold(balance: Balance, wish: Wish) -> None:

@@ -24,6 +24,10 @@ class AlreadyRefunded(Refused):
     """All of the money was given back before, by whoever."""
 
 
+class Unraisable(Refused):
+    """No more can ever be held by raising this hold."""
+
+
 class Unknown(Exception):
     """No answer that says whether it happened; ask again under the same key."""
 
@@ -141,7 +145,18 @@ class PaymentProvider(Protocol):
         ...
 
     def increment(self, reference: str, amount: int, key: str) -> None:
-        """Hold `amount` minor units in all, more than before.  Raises `Declined`, and the old hold stands."""
+        """Hold `amount` minor units in all, more than before.
+
+        Raises `Declined` or `Unraisable`, and the old hold stands.
+        """
+        ...
+
+    def authorize_beside(self, reference: str, amount: int, tag: str, key: str) -> Authorization:
+        """Hold `amount` minor units more on the card behind a hold, as a hold of its own that carries `tag`."""
+        ...
+
+    def find_beside(self, reference: str, tag: str) -> Authorization | None:
+        """Return the hold on the card behind another one that carries `tag`; None when there is none."""
         ...
 
     def capture(self, reference: str, amount: int, key: str) -> Captured:

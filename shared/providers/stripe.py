@@ -26,6 +26,7 @@ from shared.providers.ports import (
     RefundTag,
     Refused,
     Unknown,
+    Unraisable,
     Voided,
 )
 
@@ -69,7 +70,13 @@ REFUND: Mapping[str, RefundStatus] = {
 #: Names of a Refund's metadata that hold our tag.
 TAG_ID, TAG_GENERATION = "countermand_refund", "countermand_generation"
 
-#: Refunds on a page of a list; the most that Stripe gives.
+#: The name of a PaymentIntent's metadata that holds the edit for which it was made.
+TAG_EDIT = "countermand_edit"
+
+#: Why a card cannot be charged beside a hold on it: nobody saved it for that.
+NO_SAVED_CARD = "no_saved_card"
+
+#: Objects on a page of a list; the most that Stripe gives.
 PAGE = 100
 
 #: What a Dispute's status means; every other one still waits for somebody.
@@ -108,24 +115,7 @@ class Stripe:
 
     def read(self, reference: str) -> Authorization:
         """Return the PaymentIntent as an authorization."""
-        intent = _ask(lambda: self._intents.retrieve(reference, {"expand": ["latest_charge"]}))
-        captured = intent.amount_received
-        status = HOLD.get(intent.status, HoldStatus.UNCONFIRMED)
-        if captured and captured < intent.amount:
-            status = HoldStatus.PARTIALLY_CAPTURED
-        held = 0 if status is HoldStatus.RELEASED else intent.amount_capturable
-        return Authorization(
-            reference=reference,
-            status=status,
-            currency=intent.currency.upper(),
-            authorized=intent.amount,
-            captured=captured,
-            released=0 if status is HoldStatus.UNCONFIRMED else intent.amount - captured - held,
-            refunded=_refunded(intent),
-            capture_before=_capture_before(intent),
-            expired=getattr(intent, "cancellation_reason", None) in EXPIRED,
-            incremental=_incremental(intent),
-        )
+        return _authorization(_ask(lambda: self._intents.retrieve(reference, {"expand": ["latest_charge"]})))
 
     def void(self, reference: str, key: str) -> Voided:
         """Cancel the PaymentIntent."""
@@ -143,8 +133,40 @@ class Stripe:
         """Raise the PaymentIntent's authorization to `amount` minor units."""
         try:
             _ask(lambda: self._intents.increment_authorization(reference, {"amount": amount}, {"idempotency_key": key}))
-        except _UnexpectedState as error:
-            raise Refused(f"{UNEXPECTED_STATE}:{error.status}") from error
+        except _UnexpectedState as error:  # it is held, and still cannot be raised: the card, or ten attempts
+            refusal = Unraisable if error.status == "requires_capture" else Refused
+            raise refusal(f"{UNEXPECTED_STATE}:{error.status}") from error
+
+    def authorize_beside(self, reference: str, amount: int, tag: str, key: str) -> Authorization:
+        """Create another PaymentIntent for the same Customer and PaymentMethod; without both it is `Refused`."""
+        first = _ask(lambda: self._intents.retrieve(reference))
+        if not (first.customer and first.payment_method):
+            raise Refused(NO_SAVED_CARD)
+        wish: Any = {
+            "amount": amount,
+            "currency": first.currency,
+            "customer": first.customer,
+            "payment_method": first.payment_method,
+            "payment_method_types": ["card"],
+            "payment_method_options": {"card": {"request_incremental_authorization": "if_available"}},
+            "capture_method": "manual",
+            "confirm": True,
+            "off_session": True,
+            "metadata": {TAG_EDIT: tag},
+            "expand": ["latest_charge"],
+        }
+        return _authorization(_ask(lambda: self._intents.create(wish, {"idempotency_key": key})))
+
+    def find_beside(self, reference: str, tag: str) -> Authorization | None:
+        """Look through the Customer's PaymentIntents, the newest first."""
+        first = _ask(lambda: self._intents.retrieve(reference))
+        if not first.customer:
+            return None
+        wish: Any = {"customer": first.customer, "limit": PAGE, "expand": ["data.latest_charge"]}
+        wish |= {"created": {"gte": first.created}}
+        found = _ask(lambda: list(self._intents.list(wish).auto_paging_iter()))
+        mine = [intent for intent in found if intent.metadata and intent.metadata.to_dict().get(TAG_EDIT) == tag]
+        return next((_authorization(intent) for intent in mine if intent.status == "requires_capture"), None)
 
     def capture(self, reference: str, amount: int, key: str) -> Captured:
         """Capture `amount` minor units of the PaymentIntent; Stripe releases the rest."""
@@ -206,6 +228,26 @@ def _ask(call: Callable[[], Answer]) -> Answer:
         raise (InProgress if code == KEY_IN_USE else Unknown)(code) from error
     except Exception as error:  # the SDK tripped over an answer that is not Stripe's: it may have happened
         raise Unknown(type(error).__name__) from error
+
+
+def _authorization(intent: stripe.PaymentIntent) -> Authorization:
+    captured = intent.amount_received
+    status = HOLD.get(intent.status, HoldStatus.UNCONFIRMED)
+    if captured and captured < intent.amount:
+        status = HoldStatus.PARTIALLY_CAPTURED
+    held = 0 if status is HoldStatus.RELEASED else intent.amount_capturable
+    return Authorization(
+        reference=intent.id,
+        status=status,
+        currency=intent.currency.upper(),
+        authorized=intent.amount,
+        captured=captured,
+        released=0 if status is HoldStatus.UNCONFIRMED else intent.amount - captured - held,
+        refunded=_refunded(intent),
+        capture_before=_capture_before(intent),
+        expired=getattr(intent, "cancellation_reason", None) in EXPIRED,
+        incremental=_incremental(intent),
+    )
 
 
 def _refund(found: stripe.Refund) -> ProviderRefund:

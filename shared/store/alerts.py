@@ -55,6 +55,9 @@ _RESOLVE = text("UPDATE alerts SET resolved_at = now() WHERE cause = :cause AND 
 _RESOLVE_MONEY = text("""
     UPDATE alerts SET resolved_at = now()
     WHERE order_id = :order_id AND resolved_at IS NULL AND split_part(cause, ':', 1) = ANY(CAST(:kinds AS text[]))
+        AND NOT EXISTS (
+            SELECT FROM payments p WHERE p.order_id = :order_id AND p.status NOT IN ('voided', 'refunded')
+        )
 """)
 
 

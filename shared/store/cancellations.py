@@ -1,5 +1,6 @@
 """Cancellations: an order and all that hangs on it change in one statement, under the order's lock."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,13 +41,15 @@ _CANCEL_AND_VOID = text(
     _CANCEL
     + """
     , removed AS (
-        UPDATE capture_jobs SET state = :job_state WHERE id = :job_id
+        UPDATE capture_jobs SET state = :job_state WHERE order_id = :order_id AND state = 'waiting'
     ), voiding AS (
-        UPDATE payments SET status = :payment_status WHERE id = :payment_id
+        UPDATE payments SET status = :payment_status WHERE id = ANY(CAST(:payment_ids AS text[]))
     ), working AS (
         UPDATE intents SET state = 'working' WHERE id = :intent_id
     ), requested AS (
-        INSERT INTO voids (id, order_id, payment_id) VALUES (:void_id, :order_id, :payment_id)
+        INSERT INTO voids (id, order_id, payment_id)
+        SELECT void_id, :order_id, payment_id
+        FROM unnest(CAST(:void_ids AS text[]), CAST(:payment_ids AS text[])) AS v (void_id, payment_id)
     )
 """
     + _RESTOCKED
@@ -57,6 +60,18 @@ _SETTLE_VOID = text("""
         UPDATE voids SET state = :void_state, attempts = attempts + 1, last_error = :error, settled_at = now()
         WHERE id = :void_id AND state = 'requested'
         RETURNING payment_id, order_id
+    ), latest AS (
+        SELECT DISTINCT ON (v.payment_id) v.state, v.last_error
+        FROM voids v WHERE v.order_id = :order_id AND v.payment_id <> :payment_id
+        ORDER BY v.payment_id, v.id DESC
+    ), others AS (
+        SELECT count(*) FILTER (WHERE state = 'requested' AND last_error IS NULL) AS awaited,
+               count(*) FILTER (
+                   WHERE state <> 'released' AND (state <> 'requested' OR last_error IS NOT NULL)) AS failed
+        FROM latest
+    ), held AS (
+        SELECT FROM payments p
+        WHERE p.order_id = :order_id AND p.id <> :payment_id AND p.status NOT IN ('voided', 'refunded')
     ), paid AS (
         UPDATE payments SET
             status = :payment_status,
@@ -68,11 +83,14 @@ _SETTLE_VOID = text("""
     ), resolved AS (
         UPDATE alerts SET resolved_at = now() WHERE resolved_at IS NULL AND (
             cause = :parked OR order_id = :order_id AND split_part(cause, ':', 1) = ANY(CAST(:resolves AS text[]))
+                AND NOT EXISTS (SELECT FROM held)
         )
     ), answered AS (
         UPDATE intents
-        SET state = 'done', answer_status = 200, answer_body = :answer, ended_at = now(), hindrance = NULL
+        SET state = 'done', answer_status = 200, ended_at = now(), hindrance = NULL,
+            answer_body = CASE WHEN (SELECT failed FROM others) = 0 THEN :answer ELSE :otherwise END
         WHERE subject IN (SELECT order_id FROM settled) AND operation = 'cancel_order' AND state = 'working'
+            AND (:void_state <> 'released' OR (SELECT awaited FROM others) = 0)
         RETURNING id, waiters
     )
     SELECT answered.id, answered.waiters, EXISTS (
@@ -113,16 +131,18 @@ def cancel_locked(
 
 
 def cancel_and_void_locked(
-    connection: Connection, held: HeldOrder, source: str, notice: NewEmail, intent_id: str, void_id: str
+    connection: Connection, held: HeldOrder, source: str, notice: NewEmail, intent_id: str, void_ids: Sequence[str]
 ) -> dict[str, int]:
-    """The same for an order whose payment is held: its capture job is removed, and its void will end the intent."""
+    """The same for an order whose money is held: nothing is captured any more, and its voids will end the intent.
+
+    `void_ids` are as many as there are payments held.
+    """
     values = {
         **_canceled(held, source, notice),
         "intent_id": intent_id,
-        "void_id": void_id,
-        "payment_id": held.payment_id,
+        "void_ids": list(void_ids),
+        "payment_ids": held.held,
         "payment_status": advance(payments.TRANSITIONS, held.order.payment_status, PaymentEvent.VOID_STARTED),
-        "job_id": held.job_id,
         "job_state": advance(payments.CAPTURE_TRANSITIONS, CaptureState.WAITING, CaptureEvent.CANCELED),
     }
     return _restocked(connection.execute(_CANCEL_AND_VOID, values))
@@ -137,9 +157,12 @@ def settle_void_locked(
     found: Authorization | None,
     error: str | None,
     answer: str,
+    otherwise: str,
 ) -> SettledVoid | None:
     """Write the provider's answer down, once, and end every cancel that waits for it with 200 and `answer`.
 
+    Another payment of the order whose void is under way is waited for, unless this one has failed; one whose void has
+    failed makes the answer `otherwise`.
     `after` is the void's last state; `found` is what the hold came to when somebody captured it there instead.
     The alert about the void being parked goes away, and all that are about the money, when it is back.  Returns who is
     to be told; None when a twin settled the void.
@@ -148,6 +171,7 @@ def settle_void_locked(
         _SETTLE_VOID,
         {
             "void_id": hold.void_id,
+            "payment_id": hold.payment_id,
             "void_state": after,
             "payment_status": advance(payments.TRANSITIONS, PaymentStatus.VOIDING, event),
             "authorized": found.authorized if found else None,
@@ -155,6 +179,7 @@ def settle_void_locked(
             "released": found.released if found else None,
             "error": error,
             "answer": answer,
+            "otherwise": otherwise,
             "order_id": hold.order_id,
             "resolves": list(ABOUT_MONEY) if event in payments.BRINGS_BACK else [],
             "parked": parked(Task.VOID_PAYMENT, hold.void_id),

@@ -11,8 +11,18 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, text
 
-from shared.domain import edits
-from shared.domain.edits import TRANSITIONS, Editable, EditEvent, EditState, Line, Plan
+from shared.domain import collection, edits
+from shared.domain.edits import (
+    TRANSITIONS,
+    Editable,
+    EditEvent,
+    EditState,
+    Hold,
+    Line,
+    MoneyAction,
+    Plan,
+    Unavailable,
+)
 from shared.domain.intents import IntentState, Operation
 from shared.domain.orders import OrderStatus
 from shared.domain.payments import CaptureState, PaymentStatus, Provider
@@ -36,7 +46,6 @@ class HeldEdit:
     operation: Operation
     actor: str
     payload: Any
-    payment_id: str
     #: The edit that the order is waiting for.
     in_flight: str | None
 
@@ -66,18 +75,22 @@ class Raise:
     payment_id: str
     provider: Provider
     reference: str
-    payment_status: PaymentStatus
-    order_status: OrderStatus
+    #: Whether the order is as it was judged: pending, its payments held.
+    stands: bool
     before: dict[str, Any]
     after: dict[str, Any]
     sku: str | None
     units: int
     total_before: int
     total_after: int
+    #: The sum to be held by the payment; or beside it, by one of its own.
     authorize: int
+    money: MoneyAction
     attempts: int
     email: str
     currency: str
+    #: Whether it has ended less than some seconds ago.
+    just_settled: bool
     #: Whether a call of an attempt before may be under way.
     calling: bool
     #: Whether the next look decides: the provider was asked often enough, or the order cannot wait any longer, since
@@ -87,7 +100,7 @@ class Raise:
     @property
     def idempotency_key(self) -> str:
         """One key for all attempts."""
-        return f"increment:{self.id}"
+        return f"{self.money}:{self.id}"
 
 
 # The order's lock is taken first and alone; what is read with it would be as old as the wait for the lock.
@@ -97,8 +110,15 @@ _LOCK = text("""
 
 _EDITABLE = """
     SELECT o.id, o.status, o.customer_id, o.grace_until, o.currency, o.shipping, o.email, o.address,
-           c.amount AS total, p.id AS payment_id, p.status AS payment_status, p.authorized, p.incremental,
-           j.state AS job_state, e.id AS in_flight,
+           c.amount AS total, e.id AS in_flight,
+           ARRAY(
+               SELECT json_build_object('payment_id', p.id, 'provider', p.provider, 'status', p.status,
+                   'amount', p.amount, 'authorized', p.authorized,
+                   'incremental', p.incremental, 'capture_state', j.state)
+               FROM payments p
+               LEFT JOIN capture_jobs j ON j.payment_id = p.id AND j.state IN ('waiting', 'active', 'done')
+               WHERE p.order_id = o.id ORDER BY p.id
+           ) AS payments,
            ARRAY(
                SELECT json_build_object('line', l.line, 'sku', l.sku, 'quantity', l.quantity,
                    'unit_price', l.unit_price, 'tax_rate', l.tax_rate::text)
@@ -106,8 +126,6 @@ _EDITABLE = """
            ) AS lines
     FROM orders o
     LEFT JOIN payment_collections c ON c.order_id = o.id
-    LEFT JOIN payments p ON p.order_id = o.id
-    LEFT JOIN capture_jobs j ON j.payment_id = p.id AND j.state IN ('waiting', 'active', 'done')
     LEFT JOIN order_edits e ON e.order_id = o.id AND e.state = 'authorizing'
     WHERE o.id = :order_id
 """
@@ -126,18 +144,22 @@ _START = text("""
     WITH editing AS (UPDATE orders SET edit_status = 'editing' WHERE id = :order_id),
     working AS (UPDATE intents SET state = 'working', awaits = :id WHERE id = :intent_id)
     INSERT INTO order_edits (id, order_id, intent_id, state, before, after, total_before, total_after, payment_id,
-                             authorize, sku, units)
+                             authorize, money, sku, units)
     VALUES (:id, :order_id, :intent_id, 'authorizing', CAST(:before AS jsonb), CAST(:after AS jsonb), :total_before,
-            :total_after, :payment_id, :authorize, :sku, :units)
+            :total_after, :payment_id, :authorize, :money, :sku, :units)
 """)
 
 _ORDER = text("SELECT order_id FROM order_edits WHERE id = :id")
 
 _RAISE = text("""
     SELECT e.id, e.order_id, e.intent_id, i.actor, e.state, e.payment_id, p.provider, p.reference,
-           p.status AS payment_status, o.status AS order_status, e.before, e.after, e.sku, e.units, e.total_before,
-           e.total_after, e.authorize, e.attempts,
+           o.status = 'pending' AND p.status = 'authorized' AND NOT EXISTS (
+               SELECT FROM payments t
+               WHERE t.order_id = o.id AND t.status NOT IN ('authorized', 'voiding', 'voided')
+           ) AS stands, e.before, e.after, e.sku, e.units, e.total_before,
+           e.total_after, e.authorize, e.money, e.attempts,
            o.email, o.currency,
+           coalesce(e.settled_at > now() - make_interval(secs => :late), false) AS just_settled,
            coalesce(e.asked_at > now() - make_interval(secs => :call_lasts), false) AS calling,
            e.attempts > 0 AND (
                e.attempts >= :asked OR now() >= o.grace_until OR EXISTS (
@@ -170,6 +192,15 @@ _SETTLE = text("""
     RETURNING id
 """)
 
+_BESIDE = text("""
+    UPDATE order_edits
+    SET money = 'second_payment', authorize = total_after - :authorized, attempts = 0, asked_at = NULL,
+        last_error = NULL
+    WHERE id = :id AND state = 'authorizing'
+""")
+
+_EXHAUSTED = text("UPDATE payments SET incremental = false WHERE id = :payment_id")
+
 _ADDRESS = text("UPDATE orders SET address = CAST(:address AS jsonb) WHERE id = :order_id")
 
 _ITEM = text("""
@@ -180,11 +211,17 @@ _ITEM = text("""
             reserved = least(order_lines.reserved + excluded.reserved, excluded.quantity)
 """)
 
+_RAISED = text("UPDATE payments SET authorized = greatest(authorized, :authorized) WHERE id = :payment_id")
+
+_HOLDS = text("""
+    SELECT id, status, CASE WHEN status = 'authorized' THEN authorized ELSE 0 END AS held
+    FROM payments WHERE order_id = :order_id ORDER BY id
+""")
+
 _TOTAL = text("""
     WITH collection AS (UPDATE payment_collections SET amount = :total WHERE order_id = :order_id)
-    UPDATE payments
-    SET amount = :total, authorized = greatest(authorized, coalesce(CAST(:authorized AS bigint), authorized))
-    WHERE id = :payment_id
+    UPDATE payments p SET amount = s.amount
+    FROM unnest(CAST(:payment_ids AS text[]), CAST(:amounts AS bigint[])) AS s (id, amount) WHERE p.id = s.id
 """)
 
 
@@ -205,7 +242,6 @@ def lock_for_intent(connection: Connection, intent_id: str) -> HeldEdit | None:
         operation=Operation(intent.operation),
         actor=intent.actor,
         payload=intent.payload,
-        payment_id=row.payment_id,
         in_flight=row.in_flight,
     )
 
@@ -221,11 +257,14 @@ def editable(connection: Connection, order_id: str) -> Editable:
     return order
 
 
-def plan(connection: Connection, order: Editable, wish: NewItem | ItemChange) -> Plan:
-    """Return what a change of an item would come to.  Raises a `Problem` when it may not be."""
+def plan(connection: Connection, order: Editable, wish: NewItem | ItemChange, unavailable: Unavailable) -> Plan:
+    """Return what a change of an item would come to.  Raises a `Problem` when it may not be.
+
+    `unavailable` says what is done when the holds cannot be raised.
+    """
     if isinstance(wish, NewItem):
-        return edits.add(order, wish.sku, wish.quantity, stock.price(connection, wish.sku))
-    return edits.set_quantity(order, wish.line, wish.quantity)
+        return edits.add(order, wish.sku, wish.quantity, stock.price(connection, wish.sku), unavailable)
+    return edits.set_quantity(order, wish.line, wish.quantity, unavailable)
 
 
 def insert_locked(connection: Connection, edit: NewEdit) -> None:
@@ -233,14 +272,18 @@ def insert_locked(connection: Connection, edit: NewEdit) -> None:
     connection.execute(_INSERT, _values(edit))
 
 
-def start_locked(
-    connection: Connection, edit: NewEdit, *, payment_id: str, authorize: int, sku: str, units: int
-) -> None:
-    """Stage an edit for which `authorize` minor units are to be held; `units` were taken from stock for it.
+def start_locked(connection: Connection, edit: NewEdit, plan: Plan, units: int) -> None:
+    """Stage an edit for which more is to be held; `units` were taken from stock for it.
 
     The order is `editing` from here on, and the edit's outcome ends its intent.
     """
-    values = {"payment_id": payment_id, "authorize": authorize, "sku": sku, "units": units}
+    values = {
+        "payment_id": plan.payment_id,
+        "authorize": plan.authorize,
+        "money": plan.money,
+        "sku": plan.after.sku,
+        "units": units,
+    }
     connection.execute(_START, _values(edit) | values)
 
 
@@ -250,19 +293,20 @@ def order_of(connection: Connection, edit_id: str) -> str | None:
     return order_id
 
 
-def read_locked(connection: Connection, edit_id: str, call_lasts: float, asked: int) -> Raise:
+def read_locked(connection: Connection, edit_id: str, *, call_lasts: float, asked: int, late: float) -> Raise:
     """Read an edit with its payment; the caller holds the order's lock.
 
-    A call that began more than `call_lasts` seconds ago is over; the provider is asked `asked` times at the most.
+    A call that began more than `call_lasts` seconds ago is over; the provider is asked `asked` times at the most; an
+    edit has just been settled for `late` seconds.
     """
-    row = connection.execute(_RAISE, {"id": edit_id, "call_lasts": call_lasts, "asked": asked}).one()
+    values = {"id": edit_id, "call_lasts": call_lasts, "asked": asked, "late": late}
+    row = connection.execute(_RAISE, values).one()
     return Raise(
         **{
             **row._mapping,
             "state": EditState(row.state),
             "provider": Provider(row.provider),
-            "payment_status": PaymentStatus(row.payment_status),
-            "order_status": OrderStatus(row.order_status),
+            "money": MoneyAction(row.money),
         }
     )
 
@@ -285,6 +329,17 @@ def settle_locked(connection: Connection, edit: Raise, event: EditEvent, error: 
     return connection.execute(_SETTLE, values).scalar() is not None
 
 
+def exhaust_locked(connection: Connection, payment_id: str) -> None:
+    """No more can be held by raising this payment's hold."""
+    connection.execute(_EXHAUSTED, {"payment_id": payment_id})
+
+
+def go_beside_locked(connection: Connection, edit: Raise) -> None:
+    """Have what is missing held by a payment of its own, since the hold cannot be raised."""
+    held = sum(row.held for row in connection.execute(_HOLDS, {"order_id": edit.order_id}))
+    connection.execute(_BESIDE, {"id": edit.id, "authorized": held})
+
+
 def set_address_locked(connection: Connection, order_id: str, address: Any) -> None:
     """The goods go somewhere else."""
     connection.execute(_ADDRESS, {"order_id": order_id, "address": msgspec.json.encode(address).decode()})
@@ -298,12 +353,22 @@ def set_item_locked(connection: Connection, order_id: str, line: Mapping[str, An
     connection.execute(_ITEM, {**line, "order_id": order_id, "units": units})
 
 
-def set_total_locked(
-    connection: Connection, order_id: str, payment_id: str, total: int, authorized: int | None
-) -> None:
-    """The order costs `total` minor units from now on; `authorized` are held for it, when that has just been raised."""
-    values = {"order_id": order_id, "payment_id": payment_id, "total": total, "authorized": authorized}
+def raise_locked(connection: Connection, payment_id: str, authorized: int) -> None:
+    """So many minor units are held by a payment from now on."""
+    connection.execute(_RAISED, {"payment_id": payment_id, "authorized": authorized})
+
+
+def set_total_locked(connection: Connection, order_id: str, total: int) -> list[str]:
+    """The order costs `total` minor units from now on; each payment brings its share, the oldest first.
+
+    Returns the payments that are to bring nothing any more.
+    """
+    rows = connection.execute(_HOLDS, {"order_id": order_id}).all()
+    is_held = any(row.held for row in rows)
+    amounts = collection.shares(total, [row.held for row in rows]) if is_held else [total]
+    values = {"order_id": order_id, "total": total, "payment_ids": [row.id for row in rows], "amounts": amounts}
     connection.execute(_TOTAL, values)
+    return [row.id for row, amount in zip(rows, amounts, strict=True) if row.held and not amount]
 
 
 def _editable(row: Row[Any]) -> Editable | None:
@@ -316,10 +381,20 @@ def _editable(row: Row[Any]) -> Editable | None:
         currency=row.currency,
         shipping=row.shipping,
         total=row.total,
-        payment_status=PaymentStatus(row.payment_status),
-        capture_state=CaptureState(row.job_state) if row.job_state else None,
-        authorized=row.authorized,
-        incremental=row.incremental,
+        provider=Provider(row.payments[0]["provider"]),
+        payment_status=collection.status(
+            [(PaymentStatus(payment["status"]), payment["amount"]) for payment in row.payments], capturable=True
+        ),
+        holds=tuple(
+            Hold(
+                payment["payment_id"],
+                payment["authorized"],
+                payment["incremental"],
+                CaptureState(payment["capture_state"]) if payment["capture_state"] else None,
+            )
+            for payment in row.payments
+            if payment["status"] == PaymentStatus.AUTHORIZED
+        ),
         lines=tuple(Line(**{**line, "tax_rate": Decimal(line["tax_rate"])}) for line in row.lines),
     )
 

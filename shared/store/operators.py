@@ -33,11 +33,11 @@ class Asking:
 
 @dataclass(frozen=True, slots=True)
 class LatestVoid:
-    """An order's latest void."""
+    """The void of an order that is under way, else its latest."""
 
     id: str
     state: VoidState
-    #: Whether an attempt was made whose outcome is not known.
+    #: Whether there is one of which an attempt was made whose outcome is not known.
     unanswered: bool
 
 
@@ -85,10 +85,32 @@ _ENDED = text("""
     WHERE v.id = :id AND v.state <> 'requested'
 """)
 
-_LATEST_VOID = text("""
-    SELECT id, state, last_error IS NOT NULL AS unanswered FROM voids
-    WHERE order_id = :order_id ORDER BY id DESC LIMIT 1
+_RUNNING_VOID = text("""
+    SELECT id FROM voids WHERE order_id = :order_id AND id <> :but AND state = 'requested' AND last_error IS NULL
+    ORDER BY id LIMIT 1
 """)
+
+_LATEST_VOID = text("""
+    SELECT id, state, bool_or(state = 'requested' AND last_error IS NOT NULL) OVER () AS unanswered
+    FROM voids WHERE order_id = :order_id
+    ORDER BY state = 'requested' DESC, id DESC LIMIT 1
+""")
+
+_REQUESTED_VOIDS = text("SELECT id FROM voids WHERE order_id = :order_id AND state = 'requested' ORDER BY id")
+
+# Of each payment that is to bring something its latest void.
+_VOIDS = text("""
+    SELECT DISTINCT ON (p.id) v.id, v.state, p.authorized
+    FROM payments p JOIN voids v ON v.order_id = p.order_id AND v.payment_id = p.id
+    WHERE p.order_id = :order_id AND p.amount > 0
+    ORDER BY p.id, v.id DESC
+""")
+
+
+def running_void_locked(connection: Connection, order_id: str, but: str) -> str | None:
+    """Return another void of an order that has no outcome yet."""
+    found: str | None = connection.execute(_RUNNING_VOID, {"order_id": order_id, "but": but}).scalar()
+    return found
 
 
 def request(connection: Connection, intent_id: str) -> Request:
@@ -129,6 +151,17 @@ def ended(connection: Connection, awaited: str) -> Ended | None:
 
 
 def latest_void_locked(connection: Connection, order_id: str) -> LatestVoid | None:
-    """Return an order's latest void."""
+    """Return the void of an order that is under way, else its latest."""
     row = connection.execute(_LATEST_VOID, {"order_id": order_id}).one_or_none()
     return LatestVoid(row.id, VoidState(row.state), row.unanswered) if row else None
+
+
+def requested_voids(connection: Connection, order_id: str) -> list[str]:
+    """Return an order's voids that are under way."""
+    return list(connection.execute(_REQUESTED_VOIDS, {"order_id": order_id}).scalars())
+
+
+def voids_locked(connection: Connection, order_id: str) -> list[tuple[VoidState, int]]:
+    """Return how the latest void of each payment of an order stands, and how many minor units it is about."""
+    rows = connection.execute(_VOIDS, {"order_id": order_id})
+    return [(VoidState(row.state), row.authorized) for row in rows]

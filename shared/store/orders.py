@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, text
 
-from shared.domain import legacy
+from shared.domain import collection, legacy
 from shared.domain.cancel import Cancelable
 from shared.domain.intents import RUNNING, IntentState
 from shared.domain.legacy import Record
@@ -46,6 +46,24 @@ class NewOrder:
     grace_until: datetime
 
 
+class HeldPayment(msgspec.Struct, frozen=True):
+    """A payment of an order that is locked, with the capture job that has not failed, and its latest void."""
+
+    id: str
+    status: PaymentStatus
+    #: What it is to bring, in minor units.
+    amount: int
+    job_id: str | None
+    job_state: CaptureState | None
+    void_state: VoidState | None
+    void_error: str | None
+
+    @property
+    def capturable(self) -> bool:
+        """Whether its money is held and its capture still to come."""
+        return self.status is PaymentStatus.AUTHORIZED and self.job_state in (CaptureState.WAITING, CaptureState.ACTIVE)
+
+
 @dataclass(frozen=True, slots=True)
 class HeldOrder:
     """An order locked for a cancel, with the intent that asks for it."""
@@ -57,12 +75,31 @@ class HeldOrder:
     email: str
     intent_running: bool
     actor: str
-    payment_id: str
-    job_id: str | None
-    void_state: VoidState | None
-    void_error: str | None
+    #: The oldest first.
+    payments: tuple[HeldPayment, ...]
     #: The edit that is under way: whoever wants to move the order's money waits for it.
     edit_id: str | None
+
+    @property
+    def held(self) -> list[str]:
+        """The payments whose money is held."""
+        return [payment.id for payment in self.payments if payment.status is PaymentStatus.AUTHORIZED]
+
+    @property
+    def jobs(self) -> list[str]:
+        """The captures that have not failed."""
+        return [payment.job_id for payment in self.payments if payment.job_id]
+
+    @property
+    def void_state(self) -> VoidState | None:
+        """How the voids of its payments stand together; None when there are none."""
+        return collection.void_state(payment.void_state for payment in self.payments if payment.void_state)
+
+    @property
+    def void_unanswered(self) -> bool:
+        """Whether a void was tried in vain."""
+        requested = [payment for payment in self.payments if payment.void_state is VoidState.REQUESTED]
+        return any(payment.void_error is not None for payment in requested)
 
 
 _INSERT = text("""
@@ -92,21 +129,23 @@ _LOCK_FOR_INTENT = text("""
 
 _HELD = text("""
     SELECT o.id, o.status, o.customer_id, o.grace_until, o.currency, c.amount AS total, o.email,
-           i.state AS intent_state, i.actor,
-           p.id AS payment_id, p.status AS payment_status,
-           j.id AS job_id, j.state AS job_state,
-           v.state AS void_state, v.last_error AS void_error, e.id AS edit_id
+           i.state AS intent_state, i.actor, e.id AS edit_id,
+           ARRAY(
+               SELECT json_build_object('id', p.id, 'status', p.status, 'amount', p.amount, 'job_id', j.id,
+                   'job_state', j.state, 'void_state', v.state, 'void_error', v.last_error)
+               FROM payments p
+               LEFT JOIN capture_jobs j ON j.order_id = o.id AND j.payment_id = p.id AND j.state <> 'failed'
+               LEFT JOIN LATERAL (
+                   SELECT state, last_error FROM voids
+                   WHERE order_id = o.id AND payment_id = p.id ORDER BY id DESC LIMIT 1
+               ) v ON true
+               WHERE p.order_id = o.id ORDER BY p.id
+           ) AS payments
     FROM orders o
     JOIN intents i ON i.id = :intent_id
     JOIN payment_collections c ON c.order_id = o.id
-    JOIN payments p ON p.order_id = o.id
-    LEFT JOIN capture_jobs j ON j.order_id = o.id AND j.state <> 'failed'
-    LEFT JOIN LATERAL (
-        SELECT state, last_error FROM voids WHERE order_id = o.id ORDER BY id DESC LIMIT 1
-    ) v ON true
     LEFT JOIN order_edits e ON e.order_id = o.id AND e.state = 'authorizing'
     WHERE o.id = :order_id
-    FOR NO KEY UPDATE OF p
 """)
 
 _FINGERPRINT = text("""
@@ -123,17 +162,24 @@ _VIEW = text("""
            o.metadata ->> 'updated_total' AS updated_total,
            o.metadata ->> 'payment_status' AS payment_status,
            o.metadata ->> 'payment_intent_id' AS payment_intent_id,
-           json_build_object('provider', p.provider, 'reference', p.reference, 'status', p.status,
-               'authorized', p.authorized, 'captured', p.captured, 'released', p.released,
-               'refunded', p.refunded) AS payment,
+           ARRAY(
+               SELECT json_build_object('payment_id', p.id, 'provider', p.provider, 'reference', p.reference,
+                   'status', p.status, 'amount', p.amount, 'authorized', p.authorized, 'captured', p.captured,
+                   'released', p.released, 'refunded', p.refunded, 'capturable', EXISTS (
+                       SELECT FROM capture_jobs j WHERE j.payment_id = p.id AND j.state IN ('waiting', 'active')))
+               FROM payments p WHERE p.order_id = o.id ORDER BY p.id
+           ) AS payments,
            (SELECT json_agg(json_build_object('line', l.line, 'sku', l.sku, 'quantity', l.quantity,
                 'unit_price', l.unit_price, 'tax_rate', l.tax_rate::text) ORDER BY l.line)
             FROM order_lines l WHERE l.order_id = o.id AND l.quantity > 0) AS lines
     FROM orders o
     LEFT JOIN payment_collections c ON c.order_id = o.id
-    LEFT JOIN payments p ON p.order_id = o.id
     WHERE o.id = :id
 """)
+
+
+#: What of an order's payments is shown as a sum.
+SUMS = ("authorized", "captured", "released", "refunded")
 
 
 def insert(connection: Connection, order: NewOrder, lines: list[Line]) -> bool:
@@ -170,24 +216,25 @@ def lock_for_intent(connection: Connection, intent_id: str) -> HeldOrder | None:
     row = connection.execute(_HELD, {"intent_id": intent_id, "order_id": order_id}).one_or_none()
     if row is None:
         raise LegacyOrder
+    payments = tuple(msgspec.convert(payment, HeldPayment) for payment in row.payments)
     return HeldOrder(
         id=row.id,
         order=Cancelable(
             status=OrderStatus(row.status),
             customer_id=row.customer_id,
             grace_until=row.grace_until,
-            payment_status=PaymentStatus(row.payment_status),
-            capture_state=CaptureState(row.job_state) if row.job_state else None,
+            payment_status=collection.status(
+                [(payment.status, payment.amount) for payment in payments],
+                capturable=any(payment.capturable for payment in payments),
+            ),
+            captures=tuple(payment.job_state for payment in payments if payment.status is PaymentStatus.AUTHORIZED),
         ),
         currency=row.currency,
         total=row.total,
         email=row.email,
         intent_running=IntentState(row.intent_state) in RUNNING,
         actor=row.actor,
-        payment_id=row.payment_id,
-        job_id=row.job_id,
-        void_state=VoidState(row.void_state) if row.void_state else None,
-        void_error=row.void_error,
+        payments=payments,
         edit_id=row.edit_id,
     )
 
@@ -209,13 +256,22 @@ def view(connection: Connection, order_id: str) -> dict[str, Any] | None:
     record = Record(order.pop("updated_total"), order.pop("payment_status"), order.pop("payment_intent_id"))
     is_legacy = order["total"] is None
     order["total"] = legacy.amount(order["total"], record, order.pop("registered"))
-    if is_legacy:
-        order["payment"] |= {
-            "provider": Provider.STRIPE if record.reference else None,
-            "reference": record.reference,
-            "status": legacy.payment_status(order["payment"]["status"], record),
-        }
-    return order
+    return order | {"payment": _former(record) if is_legacy else _together(order["payments"])}
+
+
+def _former(record: Record) -> dict[str, Any]:
+    """The payment of an order that was brought over from a former system, as that knew it."""
+    named = {"provider": Provider.STRIPE if record.reference else None, "reference": record.reference}
+    return named | {"status": legacy.payment_status(None, record)} | dict.fromkeys(SUMS)
+
+
+def _together(payments: list[dict[str, Any]]) -> dict[str, Any]:
+    """An order's payments as one: how they stand together, and their sums; named by the first."""
+    capturable = [payment.pop("capturable") for payment in payments]
+    statuses = [(PaymentStatus(payment["status"]), payment["amount"]) for payment in payments]
+    sums = {name: sum(payment[name] for payment in payments) for name in SUMS}
+    first = {"provider": payments[0]["provider"], "reference": payments[0]["reference"]}
+    return first | {"status": collection.status(statuses, capturable=any(capturable)), **sums}
 
 
 def as_json(value: Any) -> str | None:

@@ -162,8 +162,7 @@ def _unjudged(connection: Connection, order_id: str | None, own: Message, state:
 
 def _in_the_way(connection: Connection, order_id: str | None, task: Task) -> list[Message]:
     if order_id and task is Task.CANCEL_ORDER:
-        void = operators.latest_void_locked(connection, order_id)
-        return [Message(Task.VOID_PAYMENT, void.id)] if void else []
+        return [Message(Task.VOID_PAYMENT, void_id) for void_id in operators.requested_voids(connection, order_id)]
     if order_id and task in (Task.CANCEL_ORDER_BY_OPERATOR, Task.REFUND_ORDER):
         jobs = connection.execute(_CAPTURING, {"order_id": order_id}).scalars()
         return [Message(Task.CAPTURE_PAYMENT, job_id) for job_id in jobs]
@@ -177,9 +176,9 @@ def _behind(connection: Connection, found: list[Message], named: str) -> list[Me
     return [Message(TASK_OF[Operation(row.operation)], row.id) for row in rows]
 
 
-def is_given_up(connection: Connection, message: Message) -> bool:
-    """Whether nobody carries this on before a person says so."""
-    return bool(_given_up(connection, [message]))
+def are_given_up(connection: Connection, messages: list[Message]) -> bool:
+    """Whether nobody carries one of these on before a person says so."""
+    return bool(_given_up(connection, messages))
 
 
 def is_repeated(connection: Connection, intent_id: str) -> bool:

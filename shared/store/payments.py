@@ -9,6 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from shared.domain.orders import OrderStatus
 from shared.domain.payments import (
     CAPTURE_TRANSITIONS,
     TRANSITIONS,
@@ -98,11 +99,12 @@ _SCHEDULE = text("""
 
 _START_VOID = text("""
     WITH removed AS (
-        UPDATE capture_jobs SET state = 'removed' WHERE order_id = :order_id AND state = 'waiting'
+        UPDATE capture_jobs SET state = 'removed' WHERE payment_id = :payment_id AND state = 'waiting' RETURNING id
     ), voiding AS (
         UPDATE payments SET status = :status WHERE id = :payment_id
     )
     INSERT INTO voids (id, order_id, payment_id) VALUES (:void_id, :order_id, :payment_id)
+    RETURNING (SELECT id FROM removed)
 """)
 
 _CLAIM_VOID = text("""
@@ -142,13 +144,22 @@ _SETTLE_CAPTURE = text("""
             authorized = coalesce(CAST(:authorized AS bigint), authorized)
         WHERE id = :payment_id
     )
-    UPDATE orders
-    SET edit_status = 'open', status = CASE WHEN :status = 'captured' THEN 'captured' ELSE status END
-    WHERE id = :order_id
+    UPDATE orders o
+    SET edit_status = CASE WHEN EXISTS (
+            SELECT FROM payments p WHERE p.order_id = o.id AND p.id <> :payment_id AND p.status = 'capturing'
+        ) THEN o.edit_status ELSE 'open' END,
+        status = CASE WHEN :status = 'captured' AND NOT EXISTS (
+            SELECT FROM payments p WHERE p.order_id = o.id AND p.id <> :payment_id AND p.amount > 0
+                AND p.status NOT IN ('captured', 'partially_refunded', 'refunded')
+        ) THEN 'captured' ELSE o.status END
+    WHERE o.id = :order_id
+    RETURNING o.status
 """)
 
+_NEXT = text("SELECT min(due_at) FROM capture_jobs WHERE order_id = :order_id AND state = 'waiting'")
+
 _DUE = text("""
-    SELECT id FROM capture_jobs WHERE payment_id = :payment_id AND state = 'waiting' AND due_at <= now()
+    SELECT id FROM capture_jobs WHERE order_id = :order_id AND state = 'waiting' AND due_at <= now()
 """)
 
 _CAPTURE_UNKNOWN = text("UPDATE capture_jobs SET last_error = :error WHERE id = :id AND state = 'active'")
@@ -167,12 +178,12 @@ def schedule_capture(connection: Connection, job_id: str, payment: NewPayment, d
     connection.execute(_SCHEDULE, values)
 
 
-def start_void_locked(
-    connection: Connection, order_id: str, payment_id: str, status: PaymentStatus, void_id: str
-) -> None:
-    """Request the release of a hold, whatever becomes of its order; its capture job is removed."""
+def start_void_locked(connection: Connection, order_id: str, payment_id: str, void_id: str) -> str | None:
+    """Request the release of what is held, whatever becomes of its order; returns the capture job that is removed."""
+    status = advance(TRANSITIONS, PaymentStatus.AUTHORIZED, PaymentEvent.VOID_STARTED)
     values = {"order_id": order_id, "payment_id": payment_id, "void_id": void_id}
-    connection.execute(_START_VOID, values | {"status": advance(TRANSITIONS, status, PaymentEvent.VOID_STARTED)})
+    job_id: str | None = connection.execute(_START_VOID, values | {"status": status}).scalar_one()
+    return job_id
 
 
 def claim_void(connection: Connection, void_id: str) -> Hold | None:
@@ -217,10 +228,15 @@ def read_capture_locked(connection: Connection, job_id: str) -> Capture:
     )
 
 
-def due_capture_locked(connection: Connection, payment_id: str) -> str | None:
-    """Return the capture job of a payment whose hour has come; None while it has not."""
-    job_id: str | None = connection.execute(_DUE, {"payment_id": payment_id}).scalar()
-    return job_id
+def due_captures_locked(connection: Connection, order_id: str) -> list[str]:
+    """Return the capture jobs of an order whose hour has come."""
+    return list(connection.execute(_DUE, {"order_id": order_id}).scalars())
+
+
+def captured_at_locked(connection: Connection, order_id: str) -> datetime:
+    """Return when an order is to be captured."""
+    due_at: datetime = connection.execute(_NEXT, {"order_id": order_id}).scalar_one()
+    return due_at
 
 
 def start_capture_locked(connection: Connection, capture: Capture) -> None:
@@ -240,13 +256,14 @@ def settle_capture_locked(
     released: int,
     authorized: int | None,
     error: str | None,
-) -> None:
+) -> OrderStatus:
     """Write the provider's answer down; the caller holds the order's lock and found the job active.
 
-    `authorized` is what was held, when that was read.
+    `authorized` is what was held, when that was read.  Returns how the order stands by that: it is captured with the
+    last of its payments.
     """
     after = advance(TRANSITIONS, PaymentStatus.CAPTURING, event)
-    connection.execute(
+    status = connection.execute(
         _SETTLE_CAPTURE,
         {
             "job_id": capture.job_id,
@@ -263,7 +280,8 @@ def settle_capture_locked(
             "authorized": authorized,
             "error": error,
         },
-    )
+    ).scalar_one()
+    return OrderStatus(status)
 
 
 def capture_unknown_locked(connection: Connection, job_id: str, error: str) -> None:

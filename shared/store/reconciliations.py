@@ -83,10 +83,11 @@ _KNOWN = """
     FROM payments p
     JOIN orders o ON o.id = p.order_id
     LEFT JOIN LATERAL (
-        SELECT id, state, last_error FROM capture_jobs WHERE order_id = p.order_id ORDER BY id DESC LIMIT 1
+        SELECT id, state, last_error FROM capture_jobs
+        WHERE order_id = p.order_id AND payment_id = p.id ORDER BY id DESC LIMIT 1
     ) j ON true
     LEFT JOIN LATERAL (
-        SELECT id, last_error FROM voids WHERE order_id = p.order_id ORDER BY id DESC LIMIT 1
+        SELECT id, last_error FROM voids WHERE order_id = p.order_id AND payment_id = p.id ORDER BY id DESC LIMIT 1
     ) v ON true
     WHERE p.id = :id
 """
@@ -116,7 +117,11 @@ _FOLLOW = text("""
         SET status = :status, authorized = :authorized, captured = :captured, released = :released
         WHERE id = :payment_id
     )
-    UPDATE orders SET status = 'captured' WHERE id = :order_id AND status = 'pending' AND :status = 'captured'
+    UPDATE orders o SET status = 'captured'
+    WHERE id = :order_id AND status = 'pending' AND :status = 'captured' AND NOT EXISTS (
+        SELECT FROM payments p WHERE p.order_id = o.id AND p.id <> :payment_id AND p.amount > 0
+            AND p.status NOT IN ('captured', 'partially_refunded', 'refunded')
+    )
     RETURNING id
 """)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
+from shared.domain import collection
 from shared.domain.payments import PaymentEvent, PaymentStatus, Provider
 from shared.domain.refunds import TRANSITIONS, Balance, RefundEvent, RefundState, payment_event
 from shared.domain.transitions import advance
@@ -84,6 +85,7 @@ class Shown:
     """A refund as people see it."""
 
     refund_id: str
+    payment_id: str
     amount: int
     status: RefundState
     reason: str | None
@@ -102,6 +104,17 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One of the refunds that a request has promised; `amount` in minor units."""
+
+    id: str
+    amount: int
+    state: RefundState
+    #: Whether its first attempt has no outcome yet.
+    unknown: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """A refund that has just ended: what it means to the payment, and whom to tell."""
 
@@ -116,16 +129,26 @@ _INSERT = text("""
 """)
 
 _OF_ORDER = text("""
-    SELECT id AS refund_id, amount, state AS status, reason, source, attempts, last_attempt_at, last_error AS error,
-           provider_id, initiated_at, settled_at
+    SELECT id AS refund_id, payment_id, amount, state AS status, reason, source, attempts, last_attempt_at,
+           last_error AS error, provider_id, initiated_at, settled_at
     FROM refunds WHERE order_id = :order_id ORDER BY id
 """)
 
 _BALANCE = text("""
-    SELECT p.provider, p.status, p.currency, p.amount AS total, o.shipping, p.authorized, p.captured,
-           p.refunded, p.refunding
-    FROM payments p JOIN orders o ON o.id = p.order_id
-    WHERE p.id = :payment_id
+    SELECT p.id, p.provider, p.status, p.currency, p.amount, c.amount AS total, o.shipping, p.authorized, p.captured,
+           p.refunded, p.refunding, EXISTS (
+               SELECT FROM capture_jobs j WHERE j.payment_id = p.id AND j.state IN ('waiting', 'active')
+           ) AS capturable
+    FROM payments p JOIN orders o ON o.id = p.order_id JOIN payment_collections c ON c.order_id = o.id
+    WHERE p.order_id = :order_id
+    ORDER BY p.id
+""")
+
+# Those of one request, the others first that have no outcome yet.
+_TOGETHER = text("""
+    SELECT r.id, r.amount, r.state, r.last_error IS NULL AND r.provider_id IS NULL AS unknown
+    FROM refunds r WHERE r.order_id = :order_id AND r.intent_id = (SELECT intent_id FROM refunds WHERE id = :id)
+    ORDER BY r.id
 """)
 
 _ORDER = text("SELECT order_id FROM refunds WHERE id = :id")
@@ -193,10 +216,37 @@ def of_order(connection: Connection, order_id: str) -> list[Shown]:
     return [Shown(**{**row._mapping, "status": RefundState(row.status)}) for row in rows]
 
 
-def balance_locked(connection: Connection, payment_id: str) -> Balance:
-    """Return how a payment stands; the caller holds the order's lock."""
-    row = connection.execute(_BALANCE, {"payment_id": payment_id}).one()
-    return Balance(**{**row._mapping, "provider": Provider(row.provider), "status": PaymentStatus(row.status)})
+def balance_locked(connection: Connection, order_id: str) -> Balance:
+    """Return how an order's payments stand together; the caller holds the order's lock."""
+    rows = connection.execute(_BALANCE, {"order_id": order_id}).all()
+    held = [row for row in rows if row.status != PaymentStatus.VOIDED] or rows
+    return Balance(
+        provider=Provider(rows[0].provider),
+        status=collection.status(
+            [(PaymentStatus(row.status), row.amount) for row in rows],
+            capturable=any(row.capturable for row in rows if row.status == PaymentStatus.AUTHORIZED),
+        ),
+        currency=rows[0].currency,
+        total=rows[0].total,
+        shipping=rows[0].shipping,
+        authorized=sum(row.authorized for row in held),
+        captured=sum(row.captured for row in rows),
+        refunded=sum(row.refunded for row in rows),
+        refunding=sum(row.refunding for row in rows),
+        lefts={row.id: row.captured - row.refunded - row.refunding for row in rows},
+    )
+
+
+def sums_locked(connection: Connection, payment_id: str) -> PaymentEvent:
+    """Return what the sum of a payment's refunds says of it now."""
+    sums = connection.execute(_SUMS, {"payment_id": payment_id}).one()
+    return payment_event(sums.total, sums.captured, sums.refunded)
+
+
+def together_locked(connection: Connection, order_id: str, refund_id: str) -> list[Part]:
+    """Return the refunds that one request has promised, this one among them; none when nobody asked for it."""
+    rows = connection.execute(_TOGETHER, {"order_id": order_id, "id": refund_id})
+    return [Part(row.id, row.amount, RefundState(row.state), row.unknown) for row in rows]
 
 
 def order_of(connection: Connection, refund_id: str) -> str | None:

@@ -49,7 +49,12 @@ def test_less_than_was_authorized_is_captured_and_the_rest_released(shop):
 
 def test_more_than_was_authorized_is_refused_before_anybody_is_asked(shop):
     purchase = shop.buy()
-    shop.sql("UPDATE orders SET total = 3801 WHERE id = %s", purchase.order_id)
+    shop.sql(
+        "WITH collection AS (UPDATE payment_collections SET amount = 3801 WHERE order_id = %s)"
+        " UPDATE payments SET amount = 3801 WHERE order_id = %s",
+        purchase.order_id,
+        purchase.order_id,
+    )
     shop.remind(shop.hurry(purchase))
     view = settled(shop, purchase, "failed")
     assert (view["status"], view["payment"]["status"]) == ("pending", "authorized")

@@ -91,7 +91,14 @@ def a_refund(db: psycopg.Connection, state: str = "initiated", **more: Any) -> N
 
 def an_edit(db: psycopg.Connection, state: str = "authorizing", **more: Any) -> None:
     row = {"id": "edit_1", "order_id": "ord_1", "intent_id": "int_1", "payment_id": "pay_1", "authorize": 1200}
-    row |= {"before": "{}", "after": "{}", "total_before": 1000, "total_after": 1200, "state": state}
+    row |= {
+        "before": "{}",
+        "after": "{}",
+        "total_before": 1000,
+        "total_after": 1200,
+        "money": "increment",
+        "state": state,
+    }
     insert(db, "order_edits", **row | BESIDE["order_edits"](state) | more)
 
 

@@ -35,8 +35,9 @@ FILL = """
     INSERT INTO intents (id, operation, subject, actor, idempotency_key, fingerprint, payload)
         SELECT 'int_' || id, 'cancel_order', id, 'a', nullif(length(id) % 2, 0), '', '{{}}' FROM orders;
     INSERT INTO order_edits (id, order_id, intent_id, state, before, after, total_before, total_after, payment_id,
-                             authorize)
-        SELECT 'edit_' || id, id, 'int_' || id, 'authorizing', '{{}}', '{{}}', 1, 2, 'pay_' || id, 2 FROM orders;
+                             authorize, money)
+        SELECT 'edit_' || id, id, 'int_' || id, 'authorizing', '{{}}', '{{}}', 1, 2, 'pay_' || id, 2, 'increment'
+        FROM orders;
     INSERT INTO outbox SELECT id, 'void.payment', now() + interval '1 hour' FROM voids;
     INSERT INTO emails (id, order_id, cause, template, recipient, context)
         SELECT 'mail_' || id, id, id, 't', 'r', '{{}}' FROM orders;

@@ -21,7 +21,7 @@ def order(
     capture: CaptureState | None = CaptureState.WAITING,
     customer_id: str | None = "cus_1",
 ) -> Cancelable:
-    return Cancelable(status, customer_id, GRACE_UNTIL, payment, capture)
+    return Cancelable(status, customer_id, GRACE_UNTIL, payment, (capture,))
 
 
 def test_a_held_order_is_canceled_and_its_hold_voided() -> None:

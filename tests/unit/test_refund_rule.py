@@ -23,9 +23,9 @@ HOUR = timedelta(hours=1)
 
 
 def balance(captured: int = 10_000, refunded: int = 0, refunding: int = 0, shipping: int = 500) -> Balance:
-    return Balance(
-        Provider.STRIPE, PaymentStatus.CAPTURED, "USD", captured, shipping, captured, captured, refunded, refunding
-    )
+    lefts = {"pay_1": captured - refunded - refunding}
+    sums = captured, captured, refunded, refunding
+    return Balance(Provider.STRIPE, PaymentStatus.CAPTURED, "USD", captured, shipping, *sums, lefts)
 
 
 def wish(amount: int | None = None, deduct_shipping: bool = False, keyed: bool = True) -> Wish:
@@ -114,7 +114,7 @@ def test_every_payment_has_a_way_and_only_captured_money_is_refunded() -> None:
 
 def attempt(status: RefundState, minutes_ago: float) -> Shown:
     at = NOON - timedelta(minutes=minutes_ago)
-    return Shown("rfd_1", 1, status, None, "refund", 1, at, None, None, at, None)
+    return Shown("rfd_1", "pay_1", 1, status, None, "refund", 1, at, None, None, at, None)
 
 
 @pytest.mark.parametrize(
