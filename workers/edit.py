@@ -86,7 +86,7 @@ def authorize_edit(task: Worker, edit_id: str) -> None:
         orders.lock(work.connection, claimed.order_id)
         edit = read(work, edit_id)
         if edit.state is EditState.AUTHORIZING and edit.money is claimed.money:
-            settle(task, work, edit, outcome)
+            settle(task, work, edit, outcome, claimed.attempts + 1)
         elif outcome.beside:
             beside.let_go(task, work, edit, outcome.beside)
         if claimed.state is EditState.ABANDONED and outcome.event is not EditEvent.UNANSWERED:
@@ -179,11 +179,11 @@ def ask(provider: PaymentProvider, edit: Raise) -> Outcome:
     return Outcome(EditEvent.APPLIED, authorized=edit.authorize)
 
 
-def settle(task: Worker, work: Work, edit: Raise, outcome: Outcome) -> None:
+def settle(task: Worker, work: Work, edit: Raise, outcome: Outcome, attempt: int) -> None:
     """Write down what is known; the order is open again with its new total or its old one."""
     event = outcome.event
     if event is EditEvent.UNANSWERED:
-        keep_trying(task, work, edit, str(outcome.error))
+        keep_trying(task, work, edit, str(outcome.error), attempt)
         return
     if outcome.is_exhausted and edit.stands:
         edits.exhaust_locked(work.connection, edit.payment_id)
@@ -240,9 +240,9 @@ def let_go_on(work: Work, edit: Raise) -> None:
         work.stage(Task.CAPTURE_PAYMENT, job_id)
 
 
-def keep_trying(task: Worker, work: Work, edit: Raise, error: str) -> None:
+def keep_trying(task: Worker, work: Work, edit: Raise, error: str, attempt: int) -> None:
     """Unknown is not failed: the order keeps waiting, and the edit goes on under the same key."""
-    edits.unanswered_locked(work.connection, edit, error)
+    edits.unanswered_locked(work.connection, edit, attempt, error)
     task.try_again(work, edit.id, edit.attempts)
     if edit.attempts == 1:
         data = {"edit_id": edit.id, "error": error}

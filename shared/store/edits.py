@@ -182,7 +182,11 @@ _CLAIM = text("""
     UPDATE order_edits SET attempts = attempts + 1, asked_at = CASE WHEN :asks THEN now() END WHERE id = :id
 """)
 
-_UNANSWERED = text("UPDATE order_edits SET asked_at = NULL, last_error = :error WHERE id = :id")
+_UNANSWERED = text("""
+    UPDATE order_edits
+    SET asked_at = CASE WHEN attempts = :attempt THEN NULL ELSE asked_at END, last_error = :error
+    WHERE id = :id
+""")
 
 _SETTLE = text("""
     WITH opened AS (UPDATE orders SET edit_status = 'open' WHERE id = :order_id AND edit_status = 'editing')
@@ -316,10 +320,10 @@ def claim_locked(connection: Connection, edit: Raise) -> None:
     connection.execute(_CLAIM, {"id": edit.id, "asks": not edit.decides})
 
 
-def unanswered_locked(connection: Connection, edit: Raise, error: str) -> None:
-    """Note that an attempt is over, and that nobody knows what came of it."""
+def unanswered_locked(connection: Connection, edit: Raise, attempt: int, error: str) -> None:
+    """Note that an attempt is over, and that nobody knows what came of it; a later one may still be under way."""
     advance(TRANSITIONS, edit.state, EditEvent.UNANSWERED)
-    connection.execute(_UNANSWERED, {"id": edit.id, "error": error})
+    connection.execute(_UNANSWERED, {"id": edit.id, "attempt": attempt, "error": error})
 
 
 def settle_locked(connection: Connection, edit: Raise, event: EditEvent, error: str | None) -> bool:

@@ -345,7 +345,8 @@ def an_edit_is_told_of_once(world: World) -> Iterator[str]:
     Told again from its timeline, the order costs what its collection says.
     """
     letters = Counter(email["cause"] for email in world.rows["emails"] if email["template"] == Template.ORDER_EDITED)
-    if letters != {edit["id"]: 1 for edit in world.rows["order_edits"] if edit["state"] == EditState.DONE}:
+    done = [edit for edit in world.rows["order_edits"] if edit["state"] == EditState.DONE]
+    if letters != {f"{edit['order_id']}.{edit['id']}": 1 for edit in done}:
         yield f"edit: there are other e-mails than one for each that is done: {dict(letters)}"
     costs = {collection["order_id"]: collection["amount"] for collection in world.rows["payment_collections"]}
     for order_id, order in world.orders.items():

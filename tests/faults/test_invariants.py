@@ -92,7 +92,7 @@ def tell_twice(world: World) -> None:
 
 
 def mail_of_nothing(world: World) -> None:
-    row(world, "emails", cause=raised(world)["id"])["cause"] = "edit_of_nothing"
+    row(world, "emails", cause=f"{raised(world)['order_id']}.{raised(world)['id']}")["cause"] = "edit_of_nothing"
 
 
 def increment_under_another_key(world: World) -> None:
