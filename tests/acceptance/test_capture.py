@@ -64,6 +64,15 @@ def test_more_than_was_authorized_is_refused_before_anybody_is_asked(shop):
     assert [(alert["severity"], alert["open"]) for alert in shop.alerts(purchase.order_id)] == [("critical", True)]
 
 
+def test_a_stray_message_of_a_capture_that_was_removed_is_passed_over(shop):
+    purchase = shop.buy()
+    shop.refund(purchase.order_id)  # of what is only held: the order stands, and nothing is captured any more
+    job_id = shop.hurry(purchase)
+    shop.remind(job_id)
+    eventually(lambda: not shop.reminders(job_id))
+    assert shop.view(purchase.order_id)["payment"]["status"] == "voided"
+
+
 def test_captured_twice_is_one_effect(shop):
     purchase = shop.buy_captured()
     job_id, _ = job_of(shop, purchase)
