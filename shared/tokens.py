@@ -27,6 +27,12 @@ class Role(StrEnum):
     MODIFICATION = "modification"  # a shopper with one order
 
 
+def customer_of(actor: str) -> str | None:
+    """The signed-in customer behind an actor `customer:<id>`; None for everybody else."""
+    role, _, subject = actor.partition(":")
+    return subject if role == Role.CUSTOMER else None
+
+
 class TokenError(Exception):
     """The token is missing, malformed, expired, or signed with an unknown key."""
 

@@ -1,17 +1,18 @@
 """Beside: a payment that was made beside another one, for an order that costs more than the first could hold."""
 
-from datetime import UTC, datetime
+from datetime import timedelta
 
 from shared.domain.payments import PaymentEvent, PaymentStatus
 from shared.ids import new_id
 from shared.providers.ports import Authorization
-from shared.queues import Queue, Task
+from shared.queues import Queue
 from shared.store import payments, reconciliations
 from shared.store.edits import Raise
 from shared.store.payments import NewPayment
 from shared.store.timeline import Entry
 from workers.base import Work, Worker
 from workers.editing import release
+from workers.scheduling import schedule_capture
 
 
 def adopt(task: Worker, work: Work, edit: Raise, found: Authorization) -> NewPayment:
@@ -36,12 +37,10 @@ def adopt(task: Worker, work: Work, edit: Raise, found: Authorization) -> NewPay
     return payment
 
 
-def schedule(work: Work, payment: NewPayment) -> None:
+def schedule(task: Worker, work: Work, payment: NewPayment) -> None:
     """Capture it together with the order's other payments."""
     due_at = payments.captured_at_locked(work.connection, payment.order_id)
-    job_id = new_id("cap")
-    payments.schedule_capture(work.connection, job_id, payment, due_at)
-    work.stage(Task.CAPTURE_PAYMENT, job_id, delay=(due_at - datetime.now(UTC)).total_seconds())
+    schedule_capture(work, payment, due_at, timedelta(seconds=task.mesh.settings.capture_margin))
 
 
 def let_go(task: Worker, work: Work, edit: Raise, found: Authorization) -> None:

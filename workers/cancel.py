@@ -24,6 +24,7 @@ from shared.store import cancellations, intents, orders
 from shared.store.emails import NewEmail
 from shared.store.orders import HeldOrder
 from shared.store.timeline import Entry
+from shared.tokens import customer_of
 from workers.answers import canceled
 from workers.app import app
 from workers.base import Work, Worker
@@ -58,7 +59,7 @@ def settle(task: Worker, work: Work, intent_id: str) -> None:
         refuse(work, intent_id, NotFound("There is no such order"))
     elif held.intent_running:
         try:
-            verdict = judge(held.order, datetime.now(UTC), _customer(held.actor))
+            verdict = judge(held.order, datetime.now(UTC), customer_of(held.actor))
         except Problem as refusal:
             refuse(work, intent_id, refusal)
         else:
@@ -144,9 +145,3 @@ def postpone(task: Worker, intent_id: str) -> None:
     with task.work() as work:
         work.stage(Task.CANCEL_ORDER, intent_id, delay=float(CaptureUnconfirmed.retry_after or 0))
         work.ring(intents.hinder(work.connection, intent_id, CaptureUnconfirmed))
-
-
-def _customer(actor: str) -> str | None:
-    """The signed-in customer behind an actor `customer:<id>`; None for everybody else."""
-    role, _, subject = actor.partition(":")
-    return subject if role == "customer" else None

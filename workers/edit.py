@@ -206,7 +206,7 @@ def apply(task: Worker, work: Work, edit: Raise, outcome: Outcome) -> None:
     """More is held: change the order, and answer its shopper."""
     work.strike(Task.AUTHORIZE_EDIT, edit.id)
     if outcome.beside:
-        beside.schedule(work, beside.adopt(task, work, edit, outcome.beside))
+        beside.schedule(task, work, beside.adopt(task, work, edit, outcome.beside))
     else:
         edits.raise_locked(work.connection, edit.payment_id, outcome.authorized)
     change_total(work, edit.order_id, edit.total_after)

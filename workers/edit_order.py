@@ -23,7 +23,7 @@ from shared.requests import Address, ItemChange, NewItem
 from shared.store import edits, stock
 from shared.store.edits import HeldEdit, NewEdit
 from shared.store.timeline import Entry
-from shared.tokens import Role
+from shared.tokens import customer_of
 from workers.app import app
 from workers.base import Work, Worker
 from workers.editing import change_item, change_total, finish, refuse, tell, wait
@@ -61,7 +61,7 @@ def settle(work: Work, held: HeldEdit, unavailable: Unavailable) -> None:
     """Judge, and change what is asked for.  Raises a `Problem` before anything is written."""
     if held.order is None:
         raise LegacyOrder
-    rules.judge(held.order, datetime.now(UTC), _customer(held.actor))
+    rules.judge(held.order, datetime.now(UTC), customer_of(held.actor))
     if held.operation is Operation.SET_ADDRESS:
         set_address(work, held, held.order)
     else:
@@ -128,9 +128,3 @@ def take(work: Work, plan: Plan) -> int:
 def shown(line: Line | None) -> dict[str, Any]:
     """A line as timelines show it; an empty one that there was none."""
     return {} if line is None else msgspec.to_builtins(asdict(line))
-
-
-def _customer(actor: str) -> str | None:
-    """The signed-in customer behind an actor `customer:<id>`; None for everybody else."""
-    role, _, subject = actor.partition(":")
-    return subject if role == Role.CUSTOMER else None

@@ -31,7 +31,7 @@ from shared.store.timeline import Entry
 from workers.base import Work
 from workers.mesh import Mesh
 from workers.migration_report import Outcome, Told
-from workers.register import schedule_capture
+from workers.scheduling import schedule_capture
 
 #: In timelines, where others name a queue.
 SOURCE = "migrate-orders"

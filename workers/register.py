@@ -5,14 +5,13 @@ lines and payment, takes its units out of stock, and schedules the capture for t
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from shared.domain import totals
-from shared.domain.alerts import Kind, cause
 from shared.domain.edits import Price
 from shared.domain.intents import IntentState
 from shared.domain.orders import OrderEvent, OrderKind, OrderStatus
@@ -23,13 +22,13 @@ from shared.providers.ports import Authorization, HoldStatus, Refused
 from shared.queues import Queue, Task
 from shared.requests import Registration, StockLevel
 from shared.store import intents, orders, payments, stock
-from shared.store.alerts import Severity
 from shared.store.intents import Intent
 from shared.store.orders import Line, NewOrder
 from shared.store.payments import NewPayment
 from shared.store.timeline import Entry
 from workers.app import app
 from workers.base import Work, Worker
+from workers.scheduling import schedule_capture
 
 #: How far the shop's clock may be ahead of ours.
 AHEAD = timedelta(hours=1)
@@ -142,18 +141,6 @@ def settle(
     body = registered(order.id, order.status, order.currency, order.total, order.grace_until)
     work.ring(intents.end(work.connection, intent.id, IntentState.DONE, 201, body))
     stock.reserve_locked(work.connection, order.id)
-
-
-def schedule_capture(work: Work, payment: NewPayment, grace_until: datetime, margin: timedelta) -> None:
-    """Capture when the grace period is over, or `margin` before the hold lapses; a person hears of the latter."""
-    job_id, due_at = new_id("cap"), grace_until
-    if payment.capture_before and payment.capture_before - margin < due_at:
-        due_at = payment.capture_before - margin
-        order_id = payment.order_id
-        title = f"Order {order_id}: its hold lapses before its capture is safe; it is captured before its hour is over"
-        work.alert(cause(Kind.CAPTURE_CANNOT_WAIT, job_id), Severity.WARNING, title, order_id)
-    payments.schedule_capture(work.connection, job_id, payment, due_at)
-    work.stage(Task.CAPTURE_PAYMENT, job_id, delay=(due_at - datetime.now(UTC)).total_seconds())
 
 
 def answer_again(work: Work, intent: Intent) -> bool:

@@ -108,7 +108,7 @@ _LOCK = text("""
     SELECT o.id FROM intents i JOIN orders o ON o.id = i.subject WHERE i.id = :intent_id FOR NO KEY UPDATE OF o
 """)
 
-_EDITABLE = """
+_READ = text("""
     SELECT o.id, o.status, o.customer_id, o.grace_until, o.currency, o.shipping, o.email, o.address,
            c.amount AS total, e.id AS in_flight,
            ARRAY(
@@ -128,9 +128,7 @@ _EDITABLE = """
     LEFT JOIN payment_collections c ON c.order_id = o.id
     LEFT JOIN order_edits e ON e.order_id = o.id AND e.state = 'authorizing'
     WHERE o.id = :order_id
-"""
-
-_READ = text(_EDITABLE)
+""")
 
 _INTENT = text("SELECT state, operation, actor, payload FROM intents WHERE id = :id")
 
@@ -193,7 +191,6 @@ _SETTLE = text("""
     UPDATE order_edits
     SET state = :state, last_error = coalesce(:error, last_error), units = 0, asked_at = NULL, settled_at = now()
     WHERE id = :id AND state = 'authorizing'
-    RETURNING id
 """)
 
 _BESIDE = text("""
@@ -218,7 +215,7 @@ _ITEM = text("""
 _RAISED = text("UPDATE payments SET authorized = greatest(authorized, :authorized) WHERE id = :payment_id")
 
 _HOLDS = text("""
-    SELECT id, status, CASE WHEN status = 'authorized' THEN authorized ELSE 0 END AS held
+    SELECT id, CASE WHEN status = 'authorized' THEN authorized ELSE 0 END AS held
     FROM payments WHERE order_id = :order_id ORDER BY id
 """)
 
@@ -326,11 +323,11 @@ def unanswered_locked(connection: Connection, edit: Raise, attempt: int, error: 
     connection.execute(_UNANSWERED, {"id": edit.id, "attempt": attempt, "error": error})
 
 
-def settle_locked(connection: Connection, edit: Raise, event: EditEvent, error: str | None) -> bool:
-    """Write the outcome down, once, and open the order again; False when a twin has done so."""
+def settle_locked(connection: Connection, edit: Raise, event: EditEvent, error: str | None) -> None:
+    """Write the outcome down, and open the order again."""
     state = advance(TRANSITIONS, EditState.AUTHORIZING, event)
     values = {"id": edit.id, "order_id": edit.order_id, "state": state, "error": error}
-    return connection.execute(_SETTLE, values).scalar() is not None
+    connection.execute(_SETTLE, values)
 
 
 def exhaust_locked(connection: Connection, payment_id: str) -> None:

@@ -144,7 +144,6 @@ _BALANCE = text("""
     ORDER BY p.id
 """)
 
-# Those of one request, the others first that have no outcome yet.
 _TOGETHER = text("""
     SELECT r.id, r.amount, r.state, r.last_error IS NULL AND r.provider_id IS NULL AS unknown
     FROM refunds r WHERE r.order_id = :order_id AND r.intent_id = (SELECT intent_id FROM refunds WHERE id = :id)
