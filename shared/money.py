@@ -36,7 +36,12 @@ def decimals(currency: str) -> int:
 
 def taxed(amount: int, rate: Decimal) -> int:
     """Return `amount` (minor units) with tax at `rate` (0.10 is ten percent) added, rounded half up."""
-    return int((amount * (1 + rate)).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    return rounded(amount * (1 + rate))
+
+
+def rounded(amount: Decimal) -> int:
+    """Return a fraction of minor units as a whole number of them, a half rounded up."""
+    return int(amount.quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
 def text(amount: int, currency: str) -> str:
