@@ -195,11 +195,17 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A time in which a cancel costs the same, from `begins` until just before `ends`; None is ever, in UTC."""
+    """A time in which a cancel costs the same, from `begins` until just before `ends`, in UTC; None is no end."""
 
     begins: datetime | None
     ends: datetime | None
     charge: Charge
+
+    def local(self, time_zone: str) -> "Step":
+        """Return the same as a wall clock in a time zone shows it.  Raises `ValueError` when there is no such zone."""
+        zone = _zone(time_zone)
+        begins, ends = (at and at.astimezone(zone) for at in (self.begins, self.ends))
+        return Step(begins, ends, self.charge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +300,7 @@ def _zone(name: str) -> ZoneInfo:
         raise ValueError("there is no such time zone")
     try:
         return ZoneInfo(name)
-    except (KeyError, OSError, ValueError) as error:  # not known; a folder; no name at all
+    except (KeyError, OSError, ValueError) as error:  # not known; a folder of zones; a path
         raise ValueError("there is no such time zone") from error
 
 
