@@ -14,6 +14,7 @@ from gateway.resources.edits import Address, Item, Items
 from gateway.resources.intents import Intent
 from gateway.resources.operations import Health, Metrics, OpenApi, Readiness
 from gateway.resources.orders import Cancellation, Order, Registrations
+from gateway.resources.policies import Preview
 from gateway.resources.stock import Stock
 from gateway.resources.webhooks import StripeWebhooks
 from gateway.waiting import Doorbell
@@ -39,6 +40,7 @@ def create_app(
     for path, operation, body in operators.ROUTES:
         app.add_route(path, operators.ByOperator(settings, auth, intake, operation, body))
     app.add_route("/stock/{sku}", Stock(settings, auth, database, intake))
+    app.add_route("/policies/preview", Preview(settings, auth))
     app.add_route("/intents/{intent_id}", Intent(settings, auth, database))
     app.add_route("/api/admin/alerts", Alerts(auth, database))
     app.add_route("/api/admin/drift", Drift(auth, database))

@@ -18,6 +18,8 @@ from shared.requests import (
     NewItem,
     Nothing,
     OrderCancellation,
+    PolicyPreview,
+    PreviewAsked,
     Refund,
     Registration,
     Retry,
@@ -65,11 +67,13 @@ class Route:
     signature: str = ""
     answer: str = "Anything"
     media_type: str = "application/json"
+    #: Whether the answer can also be had as a picture.
+    pictured: bool = False
 
     @property
     def is_intent(self) -> bool:
-        """Whether it changes something, and so takes `Idempotency-Key` and `Prefer`."""
-        return self.body is not None
+        """Whether it is accepted before it is carried out, and so takes `Idempotency-Key` and `Prefer`."""
+        return 202 in self.statuses
 
 
 ROUTES = (
@@ -173,6 +177,17 @@ ROUTES = (
         "get", "/stock/{sku}", "Tell the units that can be sold", (200, 401, 403, 404, 503), ("bearer",), answer="Stock"
     ),
     Route(
+        "post",
+        "/policies/preview",
+        "Tell what a policy of cancellation would cost a guest over time; nothing is recorded",
+        (200, 401, 403, *BODY_REFUSALS),
+        ("bearer",),
+        PolicyPreview,
+        query=PreviewAsked,
+        answer="PolicyPreviewed",
+        pictured=True,
+    ),
+    Route(
         "get",
         "/intents/{intent_id}",
         "See how an accepted request has fared",
@@ -223,6 +238,7 @@ ROUTES = (
 )
 
 _MONEY = {"type": "integer", "description": "minor units of the order's currency"}
+_BOOKING_MONEY = {"type": "integer", "minimum": 0, "description": "minor units of the booking's currency"}
 _MONEY_IF_KNOWN = {
     "type": ["integer", "null"],
     "description": "minor units of the order's currency; null while an order of a former system is not migrated",
@@ -243,6 +259,8 @@ _REFUND = {
 }
 
 _NULLABLE = {"type": ["string", "null"]}
+_POLICY_RULE = "^(free|free_window|non_refundable|no_show|rule_[0-9]+)$"
+_TIME_OR_EVER = {"type": ["string", "null"], "format": "date-time", "description": "null: ever"}
 _ALERT = _object(
     {
         "id": {"type": "string"},
@@ -351,6 +369,25 @@ ANSWERS: Mapping[str, Any] = {
     "Drift": _object({"drift": {"type": "array", "items": _DRIFT}, "next": _NULLABLE}),
     "Received": _object({"received": {"const": True}}),
     "Stock": _object({"sku": {"type": "string"}, "quantity": {"type": "integer"}}),
+    "PolicyPreviewed": _object(
+        {
+            "currency": {"type": "string"},
+            "paid": _BOOKING_MONEY,
+            "steps": {
+                "type": "array",
+                "items": _object(
+                    {
+                        "from": _TIME_OR_EVER,
+                        "until": _TIME_OR_EVER,
+                        "fee": _BOOKING_MONEY,
+                        "refund": _BOOKING_MONEY,
+                        "rule": {"type": "string", "pattern": _POLICY_RULE},
+                        "description": {"type": "string"},
+                    }
+                ),
+            },
+        }
+    ),
     "Edited": {
         "anyOf": [
             _object(
@@ -538,9 +575,15 @@ def _response(route: Route, status: int) -> dict[str, Any]:
         return _described(status, "application/problem+json", "Problem")
     if status == 202:
         return _described(status, "application/json", "Accepted")
-    return _described(status, route.media_type, route.answer)
+    described = _described(status, route.media_type, route.answer)
+    if route.pictured:
+        described["content"] |= _content("image/svg+xml", "Text")
+    return described
 
 
 def _described(status: int, media_type: str, schema: str) -> dict[str, Any]:
-    content = {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-    return {"description": TITLES[status], "content": content}
+    return {"description": TITLES[status], "content": _content(media_type, schema)}
+
+
+def _content(media_type: str, schema: str) -> dict[str, Any]:
+    return {media_type: {"schema": {"$ref": REFERENCE.format(name=schema)}}}
