@@ -20,6 +20,7 @@ from benchmarks.report import Result, summary
 MEASUREMENTS: Mapping[str, Callable[[argparse.Namespace], Result]] = {
     "cancel-chain": lambda chosen: cancel_chain.measure(chosen.rounds, chosen.orders, chosen.latency),
     "refund-chain": lambda chosen: chains.measure(chains.REFUNDS, chosen.rounds, chosen.orders, chosen.latency),
+    "guest-chain": lambda chosen: chains.measure(chains.GUESTS, chosen.rounds, chosen.orders, chosen.latency),
     "edit-chain": lambda chosen: chains.measure(chains.EDITS, chosen.rounds, chosen.orders, chosen.latency),
     "pgbench": lambda chosen: pgbench.measure(chosen.rounds, chosen.orders),
     "accepts": lambda chosen: accepts.measure(chosen.rounds, chosen.orders),

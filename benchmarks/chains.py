@@ -1,4 +1,4 @@
-"""Chains beside the cancel's: orders refunded or edited per second, from the first POST until the last one is mailed.
+"""Chains beside the cancel's: orders refunded, edited, or taken back by guests per second, from POST to mail.
 
 They travel as a cancel does (gateway, rules, provider, e-mail), so the peer is the mesh's own cancel.
 """
@@ -12,7 +12,7 @@ from benchmarks.client import run
 from benchmarks.orders import put_stock
 from benchmarks.peers import Mesh, mesh
 from benchmarks.report import Result, Row, figure
-from benchmarks.rounds import Editing, Ours, Refunding, Round, one_round
+from benchmarks.rounds import Editing, Ours, Refunding, Round, Staying, one_round
 
 #: Orders of the first round, which counts for nothing.
 WARM_UP = 300
@@ -31,6 +31,8 @@ class Chain:
 
 #: An operator gives all of the money back.
 REFUNDS = Chain("refund", Refunding, REFUND)
+#: A guest takes a booking back, for a fee.
+GUESTS = Chain("guest's cancel", Staying, REFUND)
 #: A shopper wants one unit more, for which the hold is raised.
 EDITS = Chain("edit", Editing, INCREMENT)
 

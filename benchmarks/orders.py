@@ -79,13 +79,20 @@ def put_stock(database: Database) -> None:
             stock.put(connection, _sku(number), 1_000_000, None)
 
 
-def register(database: Database, references: Sequence[str], name: str, *, captured: bool = False) -> list[Purchase]:
+def register(
+    database: Database,
+    references: Sequence[str],
+    name: str,
+    *,
+    captured: bool = False,
+    kind: OrderKind = OrderKind.RETAIL,
+) -> list[Purchase]:
     """Write one order for each reference, through the statements of a registration; ids are `ord_<name>_<number>`."""
     purchases = [Purchase(f"ord_{name}_{number}", reference) for number, reference in enumerate(references)]
     for start in range(0, len(purchases), BATCH):
         with database.transaction() as connection:
             for number, purchase in enumerate(purchases[start : start + BATCH], start):
-                _register(connection, purchase, _sku(number % SKUS), captured=captured)
+                _register(connection, purchase, _sku(number % SKUS), kind, captured=captured)
     return purchases
 
 
@@ -135,17 +142,17 @@ def _sku(number: int) -> str:
     return f"SKU-{number}"
 
 
-def _register(connection: Connection, purchase: Purchase, sku: str, *, captured: bool) -> None:
+def _register(connection: Connection, purchase: Purchase, sku: str, kind: OrderKind, *, captured: bool) -> None:
     """What `workers.register` writes for an authorized or a captured order, and its ended intent."""
     placed_at = datetime.now(UTC)
-    order = _order(purchase, placed_at, OrderStatus.CAPTURED if captured else OrderStatus.PENDING)
+    order = _order(purchase, placed_at, OrderStatus.CAPTURED if captured else OrderStatus.PENDING, kind)
     payment = _payment(purchase, captured=captured)
     intent = _intent(purchase)
     orders.insert(connection, order, [Line(sku, 2, 1500, Decimal("0.10"))])
     payments.insert(connection, payment, check_after=3600)
     capture = Staged(Message(Task.CAPTURE_PAYMENT, purchase.named("cap")), 3600)
     if not captured:
-        payments.schedule_capture(connection, purchase.named("cap"), payment, order.grace_until)
+        payments.schedule_capture(connection, purchase.named("cap"), order.id, payment.id, order.grace_until)
     intents.accept_all(connection, [intent])
     intents.end(connection, intent.id, IntentState.DONE, 201, "{}")
     data = {"total": TOTAL, "currency": CURRENCY, "payment": payment.status}
@@ -159,10 +166,10 @@ def _register(connection: Connection, purchase: Purchase, sku: str, *, captured:
     stock.reserve_locked(connection, order.id)
 
 
-def _order(purchase: Purchase, placed_at: datetime, status: OrderStatus) -> NewOrder:
+def _order(purchase: Purchase, placed_at: datetime, status: OrderStatus, kind: OrderKind) -> NewOrder:
     return NewOrder(
         id=purchase.order_id,
-        kind=OrderKind.RETAIL,
+        kind=kind,
         status=status,
         currency=CURRENCY,
         total=TOTAL,

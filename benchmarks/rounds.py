@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from redis import Redis
 from sqlalchemy import text
 
+from benchmarks import stays
 from benchmarks.books import Books, Violated, check_nothing_left
 from benchmarks.client import Answer, fire
 from benchmarks.orders import Purchase, additions, authorize, cancels, refunds, register
@@ -16,6 +17,7 @@ from benchmarks.peers import Bare, Mesh
 from benchmarks.processes import Meter
 from shared.broker import Publisher, celery_app
 from shared.db import Database
+from shared.domain.orders import OrderKind
 from shared.ids import new_id
 from shared.queues import Task
 from shared.store.outbox import Message
@@ -108,6 +110,26 @@ class Refunding(Ours):
     def aim(self, purchases: Sequence[Purchase]) -> Volley:
         """POSTs of an operator that wait for their outcomes."""
         requests = refunds(self.mesh.settings, purchases, WAIT)
+        return lambda clients: _fire(self.mesh.gateway, requests, clients, 200)
+
+
+@dataclass
+class Staying(Ours):
+    """The mesh, taking guests' bookings back, money first."""
+
+    name: str = "ours, guests"
+
+    async def prepare(self, count: int) -> list[Purchase]:
+        """Bookings whose money was taken."""
+        references = await authorize(self.mesh.settings, count, capture_method="automatic")
+        name = new_id("b").removeprefix("b_")
+        purchases = register(self.mesh.database, references, name, captured=True, kind=OrderKind.BOOKING)
+        stays.add_terms(self.mesh.settings, self.mesh.database, purchases)
+        return purchases
+
+    def aim(self, purchases: Sequence[Purchase]) -> Volley:
+        """POSTs of guests that wait for their outcomes."""
+        requests = stays.cancels(self.mesh.settings, purchases, WAIT)
         return lambda clients: _fire(self.mesh.gateway, requests, clients, 200)
 
 

@@ -17,7 +17,8 @@ from msgspec.structs import fields
 
 from sandbox.stack.options import PORTS
 from shared import settings
-from shared.domain import edits, emails, intents, orders, payments, refunds, webhooks
+from shared.domain import bookings, edits, emails, intents, orders, payments, refunds, webhooks
+from shared.domain.bookings import CancellationState
 from shared.domain.edits import EditState
 from shared.domain.emails import EmailState
 from shared.domain.intents import IntentState
@@ -64,6 +65,7 @@ MACHINES = (
     Machine("Capture jobs", payments, payments.CAPTURE_TRANSITIONS, born=(CaptureState.WAITING,)),
     Machine("Voids", payments, payments.VOID_TRANSITIONS, born=(VoidState.REQUESTED,)),
     Machine("Refunds", refunds, refunds.TRANSITIONS, born=(RefundState.INITIATED,)),
+    Machine("Guest cancellations", bookings, bookings.TRANSITIONS, born=(CancellationState.SETTLING,)),
     Machine("Edits", edits, edits.TRANSITIONS, born=(EditState.AUTHORIZING, EditState.DONE)),
     Machine("Webhook events", webhooks, webhooks.TRANSITIONS, born=(WebhookState.RECEIVED, WebhookState.IGNORED)),
     Machine("E-mails", emails, emails.TRANSITIONS, born=(EmailState.PENDING,)),
@@ -240,7 +242,7 @@ def _default(name: str) -> str:
         return "empty"
     if isinstance(field.default, bool):
         return f"`{str(field.default).lower()}`"
-    shown = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+    shown = f"{field.default:.12g}" if isinstance(field.default, float) else str(field.default)
     return f"`{shown}`"
 
 

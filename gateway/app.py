@@ -6,15 +6,17 @@ import falcon
 
 from gateway import errors, openapi
 from gateway.auth import Authenticator
+from gateway.guests import Guests
 from gateway.intake import Intake
 from gateway.metrics import Measure
 from gateway.resources import operators
 from gateway.resources.alerts import Alerts, Drift
+from gateway.resources.bookings import Approval, BookingRegistrations, GuestBooking, GuestLinks
 from gateway.resources.edits import Address, Item, Items
 from gateway.resources.intents import Intent
 from gateway.resources.operations import Health, Metrics, OpenApi, Readiness
 from gateway.resources.orders import Cancellation, Order, Registrations
-from gateway.resources.policies import Preview
+from gateway.resources.policies import Policy, Preview
 from gateway.resources.stock import Stock
 from gateway.resources.webhooks import StripeWebhooks
 from gateway.waiting import Doorbell
@@ -39,9 +41,17 @@ def create_app(
     app.add_route("/store/orders/{order_id}/address", Address(settings, auth, database, intake))
     for path, operation, body in operators.ROUTES:
         app.add_route(path, operators.ByOperator(settings, auth, intake, operation, body))
+    guests = Guests(settings, database)
+    app.add_route("/policies/{policy_id}", Policy(settings, auth, intake))
+    app.add_route("/bookings", BookingRegistrations(settings, auth, guests, intake))
+    app.add_route("/bookings/{booking_id}/tokens", GuestLinks(settings, auth, guests, intake))
+    app.add_route("/bookings/{booking_id}/approve", Approval(settings, auth, intake))
+    guest_booking = GuestBooking(settings, guests, database, intake)
+    app.add_route("/hotels/{slug}/bookings/{booking_id}", guest_booking)
+    app.add_route("/hotels/{slug}/bookings/{booking_id}/cancel", guest_booking, suffix="cancel")
     app.add_route("/stock/{sku}", Stock(settings, auth, database, intake))
     app.add_route("/policies/preview", Preview(settings, auth))
-    app.add_route("/intents/{intent_id}", Intent(settings, auth, database))
+    app.add_route("/intents/{intent_id}", Intent(settings, auth, guests, database))
     app.add_route("/api/admin/alerts", Alerts(auth, database))
     app.add_route("/api/admin/drift", Drift(auth, database))
     app.add_route("/webhooks/stripe", StripeWebhooks(settings, database, publisher))

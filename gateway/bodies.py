@@ -22,12 +22,14 @@ _exact = msgspec.json.Decoder(float_hook=Decimal)
 DIGITS = 20
 
 
-def read(request: falcon.Request, shape: type[Body], limit: int) -> Body:
-    """Return the JSON body as `shape`; no body at all stands for `{}`.
+def read(request: falcon.Request, shape: type[Body], limit: int, *, required: bool = False) -> Body:
+    """Return the JSON body as `shape`; no body at all stands for `{}`, unless one is `required`.
 
     Raises `TooLarge`, `UnsupportedMediaType`, `Malformed` or `Invalid`.
     """
     body = raw(request, limit)
+    if required and not body:
+        raise Malformed("A body is required")
     media_type = (request.content_type or "").partition(";")[0].strip().lower()
     if body and media_type != falcon.MEDIA_JSON:
         raise UnsupportedMediaType

@@ -52,12 +52,14 @@ class Intake:
         subject: str,
         caller: Caller,
         body: msgspec.Struct,
+        sealed: msgspec.Struct | None = None,
     ) -> Intent | None:
         """Record what is asked, wait for it, and render its answer; the intent, when it has one.
 
+        `sealed` is recorded beside the body, and no part of what was asked: a repeated request is known without it.
         Raises `KeyMalformed`, `KeyReused`, `Unavailable`, or `CaptureUnconfirmed`.
         """
-        payload = msgspec.json.encode(body, order="sorted")
+        asked = msgspec.json.encode(body, order="sorted")
         wait = self._wait(request)
         new = NewIntent(
             id=new_id("int"),
@@ -65,8 +67,8 @@ class Intake:
             subject=subject,
             actor=caller.actor,
             idempotency_key=idempotency_key(request),
-            fingerprint=hashlib.sha256(payload).digest(),
-            payload=payload.decode(),
+            fingerprint=hashlib.sha256(asked).digest(),
+            payload=(_beside(body, sealed) if sealed else asked).decode(),
             waiter=self._doorbell.queue if wait else None,
             patience=self._settings.patience,
         )
@@ -116,6 +118,10 @@ class Intake:
         if wait.isascii() and wait.isdecimal():
             return min(float(wait), self._settings.wait_limit)
         return 0.0 if "respond-async" in preferences else self._settings.wait
+
+
+def _beside(body: msgspec.Struct, sealed: msgspec.Struct) -> bytes:
+    return msgspec.json.encode(msgspec.to_builtins(body) | msgspec.to_builtins(sealed))
 
 
 def _preferences(header: str) -> dict[str, str]:

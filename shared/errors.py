@@ -163,6 +163,84 @@ class LegacyOrder(Problem):
     code, http_status = "legacy_order", 409
 
 
+class IsBooking(Problem):
+    """This is a booking: its guest takes it back by the link to it, and its hotel as an operator."""
+
+    code, http_status = "is_booking", 409
+
+
+class BookingDeclined(Problem):
+    """The hotel has declined this booking."""
+
+    code, http_status = "booking_declined", 409
+
+
+class BookingCompleted(Problem):
+    """The stay is over: the booking cannot be canceled any more."""
+
+    code, http_status = "booking_completed", 409
+
+
+class BookingCanceled(Problem):
+    """This booking is canceled."""
+
+    code, http_status = "booking_canceled", 409
+
+
+class BookingCanceling(Problem):
+    """The guest is taking this booking back; its money is on its way."""
+
+    code, http_status = "booking_canceling", 409
+
+
+class NotAuthorized(Problem):
+    """Nothing is held that could be captured."""
+
+    code, http_status = "not_authorized", 409
+
+
+class QuoteExpired(Problem):
+    """What the cancellation was to cost is not valid any more: look at the booking again."""
+
+    code, http_status = "quote_expired", 409
+
+
+class QuoteUnknown(Problem):
+    """This quote is not one of ours, or for another booking."""
+
+    code, http_status = "quote_unknown", 422
+
+
+class PolicyUnknown(Problem):
+    """There is no such policy."""
+
+    code, http_status = "policy_unknown", 422
+
+
+class CancellationFailed(Problem):
+    """The payment provider did not accept it: the booking stands, and can be canceled again later."""
+
+    code, http_status = "cancellation_failed", 502
+
+
+class TokenRefused(Forbidden):
+    """This link does not open this booking."""
+
+    code = "token_refused"
+
+
+class TokenExpired(TokenRefused):
+    """This link has expired."""
+
+    code = "token_expired"
+
+
+class TokenUsedUp(TokenRefused):
+    """This link was used: the booking is canceled."""
+
+    code = "token_used_up"
+
+
 class PartialCapture(Problem):
     """Cannot cancel partially captured order."""
 

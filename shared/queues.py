@@ -23,10 +23,16 @@ class Task(StrEnum):
 
     REGISTER_ORDER = "register.order"  # an intent's id
     SET_STOCK = "register.stock"  # an intent's id
+    REGISTER_BOOKING = "register.booking"  # an intent's id
+    SET_POLICY = "register.policy"  # an intent's id
+    INVITE_GUEST = "register.guest"  # an intent's id
     EDIT_ORDER = "edit.order"  # an intent's id
     AUTHORIZE_EDIT = "edit.authorize"  # an edit's id
     CANCEL_ORDER = "cancel.order"  # an intent's id
     CANCEL_ORDER_BY_OPERATOR = "cancel.by_operator"  # an intent's id
+    CANCEL_BOOKING = "cancel.booking"  # an intent's id
+    SETTLE_BOOKING = "cancel.settle_booking"  # an order's id
+    APPROVE_BOOKING = "capture.approve"  # an intent's id
     CAPTURE_PAYMENT = "capture.payment"  # a capture job's id
     VOID_PAYMENT = "void.payment"  # a void's id
     REFUND_ORDER = "refund.order"  # an intent's id
@@ -43,10 +49,16 @@ class Task(StrEnum):
 QUEUE_OF: Mapping[Task, Queue] = {
     Task.REGISTER_ORDER: Queue.REGISTER,
     Task.SET_STOCK: Queue.REGISTER,
+    Task.REGISTER_BOOKING: Queue.REGISTER,
+    Task.SET_POLICY: Queue.REGISTER,
+    Task.INVITE_GUEST: Queue.REGISTER,
     Task.EDIT_ORDER: Queue.EDIT,
     Task.AUTHORIZE_EDIT: Queue.EDIT,
     Task.CANCEL_ORDER: Queue.CANCEL,
     Task.CANCEL_ORDER_BY_OPERATOR: Queue.CANCEL,
+    Task.CANCEL_BOOKING: Queue.CANCEL,
+    Task.SETTLE_BOOKING: Queue.CANCEL,
+    Task.APPROVE_BOOKING: Queue.CAPTURE,
     Task.CAPTURE_PAYMENT: Queue.CAPTURE,
     Task.VOID_PAYMENT: Queue.VOID,
     Task.REFUND_ORDER: Queue.REFUND,

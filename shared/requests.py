@@ -5,13 +5,12 @@ Unknown members are refused, so that a misspelt one is not silently ignored.
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.domain.alerts import AlertState, DriftState
 from shared.domain.payments import Provider
-from shared.domain.policies import MOST_DAYS, MOST_HOURS, MOST_NIGHTS, MOST_RULES, Fee, Policy, Rule, Terms
 
 #: Python's `$` also matches before a last newline, other engines' does not; this end means the same to all.
 END = r"$(?!\n)"
@@ -228,141 +227,6 @@ class DriftAsked(Struct, frozen=True, forbid_unknown_fields=True):
     state: DriftState = DriftState.OPEN
     before: Id | UnsetType = UNSET
     limit: Limit = 50
-
-
-#: A decimal string, so that no float ever touches money.
-Percent = Annotated[
-    str,
-    Meta(pattern=r"^(100(\.0{1,2})?|[0-9]{1,2}(\.[0-9]{1,2})?)" + END, description='"12.5"; at most two places'),
-]
-#: A moment without a zone: a clock on a wall needs none.
-WallTime = Annotated[
-    str,
-    Meta(
-        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?" + END,
-        description="on the hotel's wall clock, 2026-12-24T15:00",
-    ),
-]
-TimeZone = Annotated[str, Meta(min_length=1, max_length=64, description="IANA's name, Europe/Dublin")]
-Hours = Annotated[int, Meta(ge=0, le=MOST_HOURS)]
-
-
-class PolicyFee(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a cancel costs: exactly one of percent, amount and nights."""
-
-    percent: Percent | None = None
-    amount: Minor | None = None
-    nights: Annotated[int, Meta(ge=0, le=MOST_NIGHTS, description="the price of so many, on average")] | None = None
-
-    def __post_init__(self) -> None:
-        self.fee()
-
-    def fee(self) -> Fee:
-        """Return the fee that the rules know."""
-        return Fee(None if self.percent is None else Decimal(self.percent), self.amount, self.nights)
-
-
-class PolicyRule(PolicyFee, frozen=True, forbid_unknown_fields=True):
-    """From when on a cancel costs this: exactly one of days_before and hours_before."""
-
-    days_before: Annotated[int, Meta(ge=0, le=MOST_DAYS, description="on the hotel's wall clock")] | None = None
-    hours_before: Hours | None = None
-
-    def __post_init__(self) -> None:
-        if (self.days_before is None) == (self.hours_before is None):
-            raise ValueError("exactly one of days_before, hours_before must be given")
-        self.rule()
-
-    def rule(self) -> Rule:
-        """Return the rule that the rules know."""
-        return Rule(self.fee(), self.days_before, self.hours_before)
-
-
-class CancellationPolicy(Struct, frozen=True, forbid_unknown_fields=True):
-    """What it costs to take a booking back; `currency` is required where there are amounts."""
-
-    rules: Annotated[tuple[PolicyRule, ...], Meta(max_length=MOST_RULES)] = ()
-    no_show: PolicyFee = PolicyFee(percent="100")
-    refundable: bool = True
-    free_hours: Hours = 0
-    minimum: Minor | None = None
-    maximum: Minor | None = None
-    currency: Currency | None = None
-    capture_fee: bool = False
-
-    def __post_init__(self) -> None:
-        self.policy()
-
-    def policy(self) -> Policy:
-        """Return the policy that the rules know."""
-        return Policy(
-            rules=tuple(rule.rule() for rule in self.rules),
-            no_show=self.no_show.fee(),
-            refundable=self.refundable,
-            free_hours=self.free_hours,
-            minimum=self.minimum,
-            maximum=self.maximum,
-            currency=self.currency,
-            capture_fee=self.capture_fee,
-        )
-
-
-class PreviewedBooking(Struct, frozen=True, forbid_unknown_fields=True):
-    """The booking of a preview."""
-
-    currency: Currency
-    total: Minor
-    placed_at: Annotated[datetime, Meta(tz=True)]
-    check_in: WallTime
-    check_out: WallTime
-    time_zone: TimeZone
-
-
-#: What the description of the API shows.
-POLICY_EXAMPLE = {
-    "rules": [{"days_before": 7, "percent": "50"}, {"hours_before": 48, "nights": 1}],
-    "free_hours": 24,
-    "minimum": 1000,
-    "currency": "EUR",
-}
-BOOKING_EXAMPLE = {
-    "currency": "EUR",
-    "total": 60000,
-    "placed_at": "2026-11-21T12:00:00Z",
-    "check_in": "2026-12-24T15:00",
-    "check_out": "2026-12-27T11:00",
-    "time_zone": "Europe/Berlin",
-}
-
-
-class PolicyPreview(Struct, frozen=True, forbid_unknown_fields=True):
-    """`POST /policies/preview`: what a policy means to a booking of which so much is paid; its total, unless told."""
-
-    policy: Annotated[CancellationPolicy, Meta(examples=[POLICY_EXAMPLE])]
-    booking: Annotated[PreviewedBooking, Meta(examples=[BOOKING_EXAMPLE])]
-    paid: Minor | None = None
-
-    def __post_init__(self) -> None:
-        self.terms()
-
-    def terms(self) -> Terms:
-        """Return the terms of the booking."""
-        booking = self.booking
-        return Terms(
-            policy=self.policy.policy(),
-            currency=booking.currency,
-            total=booking.total,
-            placed_at=booking.placed_at,
-            check_in=datetime.fromisoformat(booking.check_in),
-            check_out=datetime.fromisoformat(booking.check_out),
-            time_zone=booking.time_zone,
-        )
-
-
-class PreviewAsked(Struct, frozen=True, forbid_unknown_fields=True):
-    """The query of a preview: its form, unless `Accept` names it."""
-
-    format: Literal["json", "svg"] | UnsetType = UNSET
 
 
 class Nothing(Struct, frozen=True, forbid_unknown_fields=True):

@@ -73,6 +73,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: The least time between a refund that failed and the next attempt.
     refund_cooldown: Positive = 3600.0
 
+    #: How long what a guest was shown is what a cancellation costs.
+    quote_validity: Positive = 600.0
+    #: How long after a stay the link to it opens, unless the hotel says otherwise.
+    guest_token_leeway: Positive = 30 * 86400.0
+
     #: What is done when an edit costs more than is held and the hold cannot be raised: `refuse`, or have the rest held
     #: by a `second_payment` on the card that the customer saved.
     increment_unavailable: Unavailable = Unavailable.REFUSE

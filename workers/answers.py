@@ -12,6 +12,7 @@ from shared.domain.edits import MoneyAction
 from shared.domain.orders import OrderStatus
 from shared.domain.payments import VoidState
 from shared.domain.refunds import RefundState
+from shared.store.bookings import Cancellation, shown
 
 #: The internal warning of a cancel whose money is not free yet, by how its void stands.
 WARNING: Mapping[VoidState | None, str] = {
@@ -82,6 +83,16 @@ def refunded(
         "data": {"order": order, "refund": (given.details if given else nothing) | flags},
     }
     return _encoder.encode(body).decode()
+
+
+def booking_canceled(cancellation: Cancellation, currency: str) -> str:
+    """Return the body of a guest's cancel's 200; amounts in major units of `currency`, as strings."""
+    body = {
+        "success": True,
+        "message": "Booking cancelled successfully",
+        "cancellation": shown(cancellation, currency),
+    }
+    return msgspec.json.encode(body).decode()
 
 
 #: Why nothing was refunded.

@@ -15,10 +15,13 @@ app.steps["consumer"].add(BufferedEvents)
 app.conf.update(
     include=[
         "workers.register",
+        "workers.book",
         "workers.edit_order",
         "workers.edit",
         "workers.cancel",
         "workers.cancel_by_operator",
+        "workers.cancel_booking",
+        "workers.approve",
         "workers.capture",
         "workers.void",
         "workers.refund_order",

@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 from shared.broker import Publisher
 from shared.db import Locked
 from shared.domain.alerts import parked
-from shared.errors import Parked, Unavailable
+from shared.domain.intents import WAIT_FOR_CAPTURE, IntentState
+from shared.errors import Parked, Problem, Unavailable
 from shared.logging import blame
 from shared.providers.ports import InProgress, Unknown
 from shared.queues import Task
@@ -46,6 +47,14 @@ class Work:
     def record(self, entry: Entry) -> None:
         """Write this event to the order's timeline."""
         self.history.append(entry)
+
+    def finish(self, intent_id: str, body: str) -> None:
+        """Store the answer 200."""
+        self.ring(intents.end(self.connection, intent_id, IntentState.DONE, 200, body))
+
+    def refuse(self, intent_id: str, refusal: Problem) -> None:
+        """Store a no."""
+        self.ring(intents.end(self.connection, intent_id, IntentState.REFUSED, refusal.http_status, refusal.body()))
 
     def ring(self, *bells: Bell | None) -> None:
         """Wake those who wait for these intents, once their answers are committed."""
@@ -143,5 +152,5 @@ class Worker(CeleryTask[[str], None]):
         problem = Parked()
         for bell in intents.park(work.connection, message.subject, problem.http_status, problem.body()):
             work.ring(bell)
-            for task in (Task.REFUND_ORDER, Task.CANCEL_ORDER_BY_OPERATOR):  # it may have waited for this capture
+            for task in WAIT_FOR_CAPTURE.values():  # it may have waited for this one
                 work.strike(task, bell.intent_id)

@@ -14,7 +14,6 @@ import structlog
 from shared.db import Locked
 from shared.domain.cancel import Verdict, judge
 from shared.domain.emails import Template
-from shared.domain.intents import IntentState
 from shared.domain.orders import OrderEvent, OrderStatus
 from shared.domain.payments import PaymentEvent, VoidState
 from shared.errors import CaptureUnconfirmed, LegacyOrder, NotFound, OwnershipViolation, Problem
@@ -93,7 +92,7 @@ def record_voids(work: Work, held: HeldOrder, void_ids: Sequence[str]) -> None:
 def cancel_only(work: Work, intent_id: str, held: HeldOrder) -> None:
     """Take back an order for which nobody holds money."""
     letter = notice(held)
-    restocked = cancellations.cancel_locked(work.connection, held, Queue.CANCEL, letter)
+    restocked = cancellations.cancel_locked(work.connection, held.id, held.order.status, Queue.CANCEL, letter)
     finish(work, intent_id, held.id, None)
     work.stage(Task.SEND_EMAIL, letter.id)
     record(work, held, restocked)
@@ -129,15 +128,14 @@ def record(work: Work, held: HeldOrder, restocked: dict[str, int], reason: str |
 
 def finish(work: Work, intent_id: str, order_id: str, void: VoidState | None) -> None:
     """Store the answer 200."""
-    body = canceled(order_id, void)
-    work.ring(intents.end(work.connection, intent_id, IntentState.DONE, 200, body))
+    work.finish(intent_id, canceled(order_id, void))
 
 
 def refuse(work: Work, intent_id: str, refusal: Problem) -> None:
-    """Store a no."""
+    """Store a no; a foreign order is also logged."""
     if isinstance(refusal, OwnershipViolation):
         log.warning("ownership_violation", intent_id=intent_id)
-    work.ring(intents.end(work.connection, intent_id, IntentState.REFUSED, refusal.http_status, refusal.body()))
+    work.refuse(intent_id, refusal)
 
 
 def postpone(task: Worker, intent_id: str) -> None:

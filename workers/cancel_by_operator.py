@@ -24,8 +24,8 @@ from workers.app import app
 from workers.base import Work, Worker
 from workers.cancel import notice, record, record_voids, stage_voids
 from workers.editing import release
-from workers.operators import STATUS_OF_VOID, Case, finish, open_case, shown, wait_for_capture
-from workers.refunding import cools_until, promise
+from workers.operators import STATUS_OF_VOID, Case, open_case, shown, wait_for_capture
+from workers.refunding import Wanted, cools_until, promise
 
 #: Who canceled an order, in the client contract's words.
 SOURCE = "admin"
@@ -39,7 +39,7 @@ def cancel_order_by_operator(task: Worker, intent_id: str) -> None:
         if case is None:
             return
         if case.balance.status is PaymentStatus.CAPTURING:  # the capture's outcome wakes it
-            wait_for_capture(task, work, case)
+            wait_for_capture(task, work, intent_id, case.held.jobs)
             return
         work.strike(Task.CANCEL_ORDER_BY_OPERATOR, intent_id)
         if case.held.order.status is OrderStatus.CANCELED:
@@ -63,10 +63,17 @@ def cancel_and_void(_: Worker, work: Work, case: Case) -> None:
 def cancel_only(_: Worker, work: Work, case: Case) -> None:
     """Nobody holds or has taken money, or it is being released already."""
     letter = notice(case.held)
-    restocked = cancellations.cancel_locked(work.connection, case.held, SOURCE, letter)
+    restocked = cancellations.cancel_locked(
+        work.connection, case.held.id, case.held.order.status, SOURCE, letter
+    )
     work.stage(Task.SEND_EMAIL, letter.id)
     record(work, case.held, restocked, reason_of(case))
     answer_by_state(work, case)
+
+
+def cancel_unpaid(task: Worker, work: Work, case: Case) -> None:
+    """Nobody has paid: a payment that still could be made is closed."""
+    (cancel_and_void if case.held.held else cancel_only)(task, work, case)
 
 
 def cancel_and_refund(task: Worker, work: Work, case: Case) -> None:
@@ -81,16 +88,18 @@ def cancel_and_refund(task: Worker, work: Work, case: Case) -> None:
     letter = paid_notice(case, is_refunded=not body.skip_refund)
     for payment_id in case.held.held:  # its capture has failed
         release(work, case.held.id, payment_id, Queue.CANCEL, case.held.actor, body.reason)
-    restocked = cancellations.cancel_locked(work.connection, case.held, SOURCE, letter, kept)
+    restocked = cancellations.cancel_locked(
+        work.connection, case.held.id, case.held.order.status, SOURCE, letter, kept
+    )
     work.stage(Task.SEND_EMAIL, letter.id)
     record(work, case.held, restocked, body.reason)
     if refund_id and until:
         given = GivenBack(refund_id, case.balance.left, case.balance.currency, RefundState.INITIATED)
-        finish(work, case.intent_id, canceled_by_operator(shown(work, case.held.id), given))
+        work.finish(case.intent_id, canceled_by_operator(shown(work, case.held.id), given))
     elif refund_id:
         operators.await_outcome_locked(work.connection, case.intent_id, refund_id)
     elif body.skip_refund:  # what was given back before is not this cancel's doing
-        finish(work, case.intent_id, canceled_by_operator(shown(work, case.held.id), None))
+        work.finish(case.intent_id, canceled_by_operator(shown(work, case.held.id), None))
     else:
         answer_by_state(work, case)
 
@@ -102,21 +111,12 @@ def reason_of(case: Case) -> str | None:
 
 def promise_rest(work: Work, case: Case, reason: str | None, delay: float | None) -> str:
     """Promise what is left of the captured money; returns the refund."""
-    return promise(
-        work,
-        case.refunds,
-        order_id=case.held.id,
-        parts=parts(case.balance, case.balance.left),
-        reason=reason,
-        source=Queue.CANCEL,
-        actor=case.held.actor,
-        intent_id=case.intent_id,
-        delay=delay,
-    )
+    wanted = Wanted(Queue.CANCEL, case.held.actor, reason, case.intent_id, delay=delay)
+    return promise(work, case.refunds, case.held.id, parts(case.balance, case.balance.left), wanted)
 
 
 CARRY_OUT: Mapping[PaymentStatus, Callable[[Worker, Work, Case], None]] = {
-    PaymentStatus.UNPAID: cancel_only,
+    PaymentStatus.UNPAID: cancel_unpaid,
     PaymentStatus.AUTHORIZED: cancel_and_void,
     PaymentStatus.VOIDING: cancel_only,
     PaymentStatus.VOIDED: cancel_only,
@@ -132,7 +132,7 @@ def answer_by_state(work: Work, case: Case) -> None:
     elif case.balance.status is PaymentStatus.VOIDING and void and not void.unanswered:
         operators.await_outcome_locked(work.connection, case.intent_id, void.id)
     else:
-        finish(work, case.intent_id, canceled_by_operator(shown(work, case.held.id), latest(work, case)))
+        work.finish(case.intent_id, canceled_by_operator(shown(work, case.held.id), latest(work, case)))
 
 
 def latest(work: Work, case: Case) -> GivenBack | None:

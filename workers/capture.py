@@ -83,7 +83,7 @@ def claim(task: Worker, job_id: str) -> Capture | None:
     with task.work() as work:
         order_id = payments.order_of_capture(work.connection, job_id)
         status = orders.lock(work.connection, order_id) if order_id else None
-        if status is not OrderStatus.PENDING:
+        if status not in (OrderStatus.PENDING, OrderStatus.CANCELING):  # of the latter a fee may be captured
             work.strike(Task.CAPTURE_PAYMENT, job_id)
             return None
         capture = payments.read_capture_locked(work.connection, job_id)
@@ -165,6 +165,8 @@ def settle(work: Work, capture: Capture, outcome: Outcome, event: PaymentEvent) 
     if event not in TAKEN or outcome.captured != capture.amount:
         title = f"Order {capture.order_id}: capture of {capture.amount} ended with {outcome.captured} ({event})"
         work.alert(cause(Kind.CAPTURE_FAILED, capture.job_id), Severity.CRITICAL, title, capture.order_id)
+    if status is OrderStatus.CANCELING:  # whoever cancels it goes on by that
+        work.stage(Task.SETTLE_BOOKING, capture.order_id)
     wake(work, capture.order_id)
 
 

@@ -31,7 +31,7 @@ from workers import beside
 from workers.app import app
 from workers.base import Work, Worker
 from workers.clock import now
-from workers.editing import change_item, change_total, finish, refuse, tell
+from workers.editing import change_item, change_total, finish, tell
 from workers.operators import wake
 
 #: Seconds within which whoever claimed an edit asks the provider, or does not ask at all.
@@ -124,7 +124,7 @@ def answer_again(work: Work, edit: Raise) -> None:
     if edit.state is EditState.DONE:
         finish(work, edit.intent_id, edit.order_id, edit.money)
     else:
-        refuse(work, edit.intent_id, ENDED[edit.state]())
+        work.refuse(edit.intent_id, ENDED[edit.state]())
 
 
 def call(provider: PaymentProvider, edit: Raise, claimed_at: float) -> Outcome | None:
@@ -224,7 +224,7 @@ def give_up(task: Worker, work: Work, edit: Raise, event: EditEvent, outcome: Ou
         beside.let_go(task, work, edit, outcome.beside)
     data = {"edit_id": edit.id} | ({"error": outcome.error} if outcome.error else {})
     work.record(Entry(edit.order_id, event, Queue.EDIT, data=data))
-    refuse(work, edit.intent_id, refusal())
+    work.refuse(edit.intent_id, refusal())
     if event is EditEvent.ABANDONED and edit.money is MoneyAction.SECOND_PAYMENT:
         work.stage(Task.AUTHORIZE_EDIT, edit.id, delay=LATE)
         return

@@ -26,7 +26,7 @@ from shared.store.timeline import Entry
 from shared.tokens import customer_of
 from workers.app import app
 from workers.base import Work, Worker
-from workers.editing import change_item, change_total, finish, refuse, tell, wait
+from workers.editing import change_item, change_total, finish, tell, wait
 
 log = structlog.get_logger()
 
@@ -47,14 +47,14 @@ def edit_order(task: Worker, intent_id: str) -> None:
             return
         work.strike(Task.EDIT_ORDER, intent_id)
         if held is None:
-            refuse(work, intent_id, NotFound("There is no such order"))
+            work.refuse(intent_id, NotFound("There is no such order"))
         elif held.intent_state is IntentState.ACCEPTED:
             try:
                 settle(work, held, task.mesh.settings.increment_unavailable)
             except Problem as refusal:
                 if isinstance(refusal, OwnershipViolation):
                     log.warning("ownership_violation", intent_id=intent_id)
-                refuse(work, intent_id, refusal)
+                work.refuse(intent_id, refusal)
 
 
 def settle(work: Work, held: HeldEdit, unavailable: Unavailable) -> None:

@@ -7,12 +7,10 @@ import msgspec
 
 from shared.domain.edits import EditEvent, MoneyAction
 from shared.domain.emails import Template
-from shared.domain.intents import IntentState
-from shared.domain.payments import PaymentEvent
-from shared.errors import Problem
+from shared.domain.payments import PaymentEvent, PaymentStatus
 from shared.ids import new_id
 from shared.queues import Queue, Task
-from shared.store import edits, emails, intents, orders, payments, stock
+from shared.store import edits, emails, orders, payments, stock
 from shared.store.edits import NewEdit, Raise
 from shared.store.emails import NewEmail
 from shared.store.timeline import Entry
@@ -33,11 +31,17 @@ def change_total(work: Work, order_id: str, total: int) -> None:
 
 
 def release(
-    work: Work, order_id: str, payment_id: str, source: str, actor: str = "mesh", reason: str | None = None
+    work: Work,
+    order_id: str,
+    payment_id: str,
+    source: str,
+    actor: str = "mesh",
+    reason: str | None = None,
+    before: PaymentStatus = PaymentStatus.AUTHORIZED,
 ) -> str:
     """Stage the release of what one payment holds, which is not captured any more; returns the void."""
     void_id = new_id("void")
-    job_id = payments.start_void_locked(work.connection, order_id, payment_id, void_id)
+    job_id = payments.start_void_locked(work.connection, order_id, payment_id, void_id, before)
     if job_id:
         work.strike(Task.CAPTURE_PAYMENT, job_id)
     work.stage(Task.VOID_PAYMENT, void_id)
@@ -62,13 +66,7 @@ def tell(
 
 def finish(work: Work, intent_id: str, order_id: str, money: MoneyAction) -> None:
     """Store the answer 200: the order as it is now."""
-    body = edited(orders.view(work.connection, order_id) or {}, money)
-    work.ring(intents.end(work.connection, intent_id, IntentState.DONE, 200, body))
-
-
-def refuse(work: Work, intent_id: str, refusal: Problem) -> None:
-    """Store a no."""
-    work.ring(intents.end(work.connection, intent_id, IntentState.REFUSED, refusal.http_status, refusal.body()))
+    work.finish(intent_id, edited(orders.view(work.connection, order_id) or {}, money))
 
 
 def wait(task: Worker, work: Work, subject: str) -> None:

@@ -11,7 +11,7 @@ from shared.domain import reconcile
 from shared.domain.alerts import Kind, cause
 from shared.domain.orders import OrderEvent, OrderStatus
 from shared.domain.payments import CaptureState, PaymentEvent, PaymentStatus
-from shared.domain.reconcile import Finding, Match, RefundFinding, Return
+from shared.domain.reconcile import Finding, Hold, Match, RefundFinding, Return
 from shared.domain.refunds import RefundEvent, RefundState
 from shared.providers.ports import ProviderRefund
 from shared.queues import Task
@@ -57,10 +57,7 @@ def follow(work: Work, before: Known, seen: Seen, source: str) -> bool:
 
 def captured(work: Work, known: Known, seen: Seen, source: str) -> None:
     """Somebody captured it: the order is paid for.  A person hears of it, since a shopper may have wanted to cancel."""
-    is_paid = move(work, known, seen, PaymentEvent.CAPTURED_ELSEWHERE, source)
-    if is_paid:
-        data = {"from": OrderStatus.PENDING, "to": OrderStatus.CAPTURED}
-        work.record(Entry(known.order_id, OrderEvent.CAPTURED, source, data=data))
+    count_as_captured(work, known, source, move(work, known, seen, PaymentEvent.CAPTURED_ELSEWHERE, source))
     resolve(work, known, cause(Kind.CAPTURE_FAILED, known.job_id), _elsewhere(Kind.PARTLY_CAPTURED_ELSEWHERE, known))
     if known.order_status is OrderStatus.CANCELED:
         title = f"Order {known.order_id} is canceled, and {_taken(known, seen)} were captured there. Refund it."
@@ -68,6 +65,25 @@ def captured(work: Work, known: Known, seen: Seen, source: str) -> None:
     else:
         title = f"Order {known.order_id}: {_taken(known, seen)} were captured at the provider, not by us"
         work.alert(_elsewhere(Kind.CAPTURED_ELSEWHERE, known), Severity.WARNING, title, known.order_id)
+
+
+def paid(work: Work, known: Known, seen: Seen, source: str) -> None:
+    """The guest has paid for a booking that was registered before; of one that is canceled by now a person hears."""
+    if seen.hold is Hold.PARTLY_CAPTURED or (seen.amounts and 0 < seen.amounts.captured < known.total):
+        partly_captured(work, known, seen, source)
+        return
+    event = PaymentEvent.AUTHORIZED if seen.hold is Hold.HELD else PaymentEvent.CAPTURED
+    count_as_captured(work, known, source, move(work, known, seen, event, source))
+    if known.order_status is OrderStatus.CANCELED:
+        title = f"Order {known.order_id} is canceled, and was paid afterwards. Give it back."
+        work.alert(_elsewhere(Kind.CAPTURED_ELSEWHERE, known), Severity.CRITICAL, title, known.order_id)
+
+
+def count_as_captured(work: Work, known: Known, source: str, is_paid: bool) -> None:  # says itself
+    """Write down that the order is paid for, when it is."""
+    if is_paid:
+        data = {"from": OrderStatus.PENDING, "to": OrderStatus.CAPTURED}
+        work.record(Entry(known.order_id, OrderEvent.CAPTURED, source, data=data))
 
 
 def partly_captured(work: Work, known: Known, seen: Seen, source: str) -> None:
@@ -107,6 +123,8 @@ def move(work: Work, known: Known, seen: Seen, event: PaymentEvent, source: str)
         resolve(work, known, cause(Kind.CAPTURE_CANNOT_WAIT, known.job_id))
     alerts.resolve_money(work.connection, known.order_id, event)
     work.record(Entry(known.order_id, event, source, data=data))
+    if known.order_status is OrderStatus.CANCELING:  # whoever cancels it goes on by that
+        work.stage(Task.SETTLE_BOOKING, known.order_id)
     return is_paid
 
 
@@ -133,6 +151,7 @@ CARRY_OUT: Mapping[Finding, Callable[[Work, Known, Seen, str], None]] = {
     Finding.BUSY: leave,
     Finding.DRIFT: leave,
     Finding.ENDED: wake,
+    Finding.PAID: paid,
     Finding.AUTHORIZATION_CHANGED: changed,
     Finding.CAPTURED_ELSEWHERE: captured,
     Finding.PARTLY_CAPTURED_ELSEWHERE: partly_captured,

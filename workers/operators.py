@@ -4,14 +4,15 @@ A request is judged once, under the order's lock.  What it starts or joins, a re
 first outcome: completed, failed, or still under way.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from shared.domain.intents import TASK_OF, IntentState, Operation
+from shared.domain.orders import OrderStatus
 from shared.domain.payments import VoidState
 from shared.domain.refunds import Balance, RefundState
-from shared.errors import LegacyOrder, NotFound, Parked, Problem, RefundFailed, VoidFailed
+from shared.errors import BookingCanceling, LegacyOrder, NotFound, Parked, RefundFailed, VoidFailed
 from shared.queues import Task
 from shared.store import intents, operators, orders, parked, refunds
 from shared.store.operators import Request
@@ -49,11 +50,11 @@ def open_case(task: Worker, work: Work, intent_id: str) -> Case | None:
         held = orders.lock_for_intent(work.connection, intent_id)
     except LegacyOrder as refusal:
         work.strike(name, intent_id)
-        refuse(work, intent_id, refusal)
+        work.refuse(intent_id, refusal)
         return None
     if held is None:
         work.strike(name, intent_id)
-        refuse(work, intent_id, NotFound("There is no such order"))
+        work.refuse(intent_id, NotFound("There is no such order"))
         return None
     request = operators.request(work.connection, intent_id)
     if request.state is not IntentState.ACCEPTED:  # judged before; what it waits for will answer it
@@ -62,18 +63,12 @@ def open_case(task: Worker, work: Work, intent_id: str) -> Case | None:
     if held.edit_id:
         wait_and_hurry(task, work, intent_id, held.edit_id)
         return None
+    if held.order.status is OrderStatus.CANCELING:
+        work.strike(name, intent_id)
+        work.refuse(intent_id, BookingCanceling())
+        return None
     balance = refunds.balance_locked(work.connection, held.id)
     return Case(intent_id, request, held, balance, refunds.of_order(work.connection, held.id))
-
-
-def refuse(work: Work, intent_id: str, refusal: Problem) -> None:
-    """Store a no."""
-    work.ring(intents.end(work.connection, intent_id, IntentState.REFUSED, refusal.http_status, refusal.body()))
-
-
-def finish(work: Work, intent_id: str, body: str) -> None:
-    """Store the answer 200."""
-    work.ring(intents.end(work.connection, intent_id, IntentState.DONE, 200, body))
 
 
 def answer(work: Work, order_id: str, awaited: str, given: GivenBack) -> None:
@@ -82,11 +77,11 @@ def answer(work: Work, order_id: str, awaited: str, given: GivenBack) -> None:
     order = shown(work, order_id) if asking else {}
     for one in asking:
         if one.operation is Operation.CANCEL_ORDER_BY_OPERATOR:
-            finish(work, one.intent_id, canceled_by_operator(order, given))
+            work.finish(one.intent_id, canceled_by_operator(order, given))
         elif given.status is RefundState.FAILED:
-            refuse(work, one.intent_id, (VoidFailed if given.is_void else RefundFailed)())
+            work.refuse(one.intent_id, (VoidFailed if given.is_void else RefundFailed)())
         else:
-            finish(work, one.intent_id, refunded(order, given, already_refunded=given.already))
+            work.finish(one.intent_id, refunded(order, given, already_refunded=given.already))
 
 
 def answer_when_ended(work: Work, order_id: str, awaited: str) -> None:
@@ -105,13 +100,13 @@ def shown(work: Work, order_id: str) -> dict[str, Any]:
     return view | {"refunds": refunds.of_order(work.connection, order_id)}
 
 
-def wait_for_capture(task: Worker, work: Work, case: Case) -> None:
+def wait_for_capture(task: Worker, work: Work, intent_id: str, jobs: Sequence[str]) -> None:
     """The money is being taken: the capture's outcome wakes the request; it is parked with a capture that is."""
-    message = Message(Task(task.name), case.intent_id)
-    if parked.are_given_up(work.connection, [Message(Task.CAPTURE_PAYMENT, job_id) for job_id in case.held.jobs]):
+    message = Message(Task(task.name), intent_id)
+    if parked.are_given_up(work.connection, [Message(Task.CAPTURE_PAYMENT, job_id) for job_id in jobs]):
         problem = Parked()
         work.strike(*message)
-        work.ring(*intents.park(work.connection, case.intent_id, problem.http_status, problem.body()))
+        work.ring(*intents.park(work.connection, intent_id, problem.http_status, problem.body()))
     else:
         work.stage(*message, delay=task.mesh.settings.patience)
 

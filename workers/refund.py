@@ -14,6 +14,7 @@ import msgspec
 from shared.domain import alerts as domain
 from shared.domain.alerts import Kind, cause
 from shared.domain.emails import Template
+from shared.domain.orders import OrderStatus
 from shared.domain.refunds import WAY, RefundEvent, RefundState, Way
 from shared.ids import new_id
 from shared.providers.ports import (
@@ -45,6 +46,9 @@ CLAIM_LASTS = 60.0
 #: How the parts of one request stand together: as the first of these that one of them does.
 TELLING = (RefundState.FAILED, RefundState.PROCESSING, RefundState.INITIATED, RefundState.COMPLETED)
 
+#: What says how a refund has come on.
+NEWS = (RefundEvent.PENDING, RefundEvent.COMPLETED, RefundEvent.FAILED)
+
 #: What a refund's status at the provider means to ours.
 MEANING = {
     RefundStatus.PENDING: RefundEvent.PENDING,
@@ -75,11 +79,13 @@ def refund_payment(task: Worker, refund_id: str) -> None:
     if outcome is None:  # the row stands in the outbox; the sweep comes back to it
         return
     with task.work() as work:
-        orders.lock(work.connection, refund.order_id)
-        settle(task, work, refund, outcome)
+        status = orders.lock(work.connection, refund.order_id)
+        settle(task, work, refund, outcome, status)
+        if status is OrderStatus.CANCELING and outcome.event in NEWS:  # whoever cancels it goes on by that
+            work.stage(Task.SETTLE_BOOKING, refund.order_id)
 
 
-def settle(task: Worker, work: Work, refund: Refund, outcome: Outcome) -> None:
+def settle(task: Worker, work: Work, refund: Refund, outcome: Outcome, status: OrderStatus) -> None:
     """Write down what is known, whatever it is."""
     if outcome.event is None:
         renew_key(work, refund)
@@ -89,7 +95,7 @@ def settle(task: Worker, work: Work, refund: Refund, outcome: Outcome) -> None:
         work.strike(Task.REFUND_PAYMENT, refund.id)
         alerts.resolve(work.connection, parked(refund))
     elif outcome.event is RefundEvent.COMPLETED:
-        complete(work, refund, outcome)
+        complete(work, refund, outcome, status)
     else:
         keep_following(task, work, refund, outcome, outcome.event)
 
@@ -179,7 +185,7 @@ def own(there: list[ProviderRefund], refund: Refund) -> ProviderRefund | None:
     return next((one for one in ours if one.tag == refund.tag or one.status is not RefundStatus.FAILED), None)
 
 
-def complete(work: Work, refund: Refund, outcome: Outcome) -> None:
+def complete(work: Work, refund: Refund, outcome: Outcome, status: OrderStatus) -> None:
     """The money is on its way: write it down, tell the shopper, and answer everybody who asked for it."""
     settled = refunds.settle_locked(work.connection, refund, RefundEvent.COMPLETED, outcome.provider_id, None)
     work.strike(Task.REFUND_PAYMENT, refund.id)
@@ -187,9 +193,10 @@ def complete(work: Work, refund: Refund, outcome: Outcome) -> None:
         return
     work.record(Entry(refund.order_id, RefundEvent.COMPLETED, Queue.REFUND, data=facts(refund, outcome)))
     work.record(Entry(refund.order_id, settled.payment_event, Queue.REFUND, data=facts(refund, outcome)))
-    letter = notice(refund, settled)
-    emails.write(work.connection, letter)
-    work.stage(Task.SEND_EMAIL, letter.id)
+    if status is not OrderStatus.CANCELING:  # the notice of the cancel tells of it
+        letter = notice(refund, settled)
+        emails.write(work.connection, letter)
+        work.stage(Task.SEND_EMAIL, letter.id)
     for gone in (failed(refund), unanswered(refund), cause(Kind.VOID_OVERTAKEN, refund.payment_id), parked(refund)):
         alerts.resolve(work.connection, gone)
     alerts.resolve_money(work.connection, refund.order_id, settled.payment_event)

@@ -21,8 +21,8 @@ from workers.answers import GivenBack, refunded
 from workers.app import app
 from workers.base import Work, Worker
 from workers.editing import release as release_hold
-from workers.operators import STATUS_OF_VOID, Case, finish, open_case, refuse, shown, wait_for_capture
-from workers.refunding import cools_until, last_completed, promise
+from workers.operators import STATUS_OF_VOID, Case, open_case, shown, wait_for_capture
+from workers.refunding import Wanted, cools_until, last_completed, promise
 
 
 @app.task(base=Worker, bind=True, name=Task.REFUND_ORDER)
@@ -34,13 +34,13 @@ def refund_order(task: Worker, intent_id: str) -> None:
             return
         way = WAY[case.balance.status]
         if way is Way.WAIT:  # the capture's outcome wakes it
-            wait_for_capture(task, work, case)
+            wait_for_capture(task, work, intent_id, case.held.jobs)
             return
         work.strike(Task.REFUND_ORDER, intent_id)
         try:
             CARRY_OUT[way](task, work, case)
         except Problem as refusal:
-            refuse(work, intent_id, refusal)
+            work.refuse(intent_id, refusal)
 
 
 def give_back(task: Worker, work: Work, case: Case) -> None:
@@ -51,16 +51,8 @@ def give_back(task: Worker, work: Work, case: Case) -> None:
         join(work, case)
         return
     refuse_while_cooling(task, case)
-    refund_id = promise(
-        work,
-        case.refunds,
-        order_id=case.held.id,
-        parts=parts(case.balance, amount),
-        reason=body.reason,
-        source=Queue.REFUND,
-        actor=case.held.actor,
-        intent_id=case.intent_id,
-    )
+    wanted = Wanted(Queue.REFUND, case.held.actor, body.reason, case.intent_id)
+    refund_id = promise(work, case.refunds, case.held.id, parts(case.balance, amount), wanted)
     operators.await_outcome_locked(work.connection, case.intent_id, refund_id)
 
 
@@ -70,7 +62,7 @@ def join(work: Work, case: Case) -> None:
     if running and not running[-1].has_outcome:
         operators.await_outcome_locked(work.connection, case.intent_id, running[-1].refund_id)
     elif running:
-        finish(work, case.intent_id, refunded(shown(work, case.held.id), given(case, running[-1])))
+        work.finish(case.intent_id, refunded(shown(work, case.held.id), given(case, running[-1])))
     else:
         say_already(None, work, case)
 
@@ -96,20 +88,20 @@ def join_void(_: Worker, work: Work, case: Case) -> None:
         return
     balance = case.balance
     held = GivenBack(void.id, balance.authorized, balance.currency, STATUS_OF_VOID[void.state], is_void=True)
-    finish(work, case.intent_id, refunded(shown(work, case.held.id), held))
+    work.finish(case.intent_id, refunded(shown(work, case.held.id), held))
 
 
 def say_not_paid(_: Worker, work: Work, case: Case) -> None:
     """Nobody holds or has taken anything."""
     is_cod = case.balance.provider is Provider.COD
     order = shown(work, case.held.id)
-    finish(work, case.intent_id, refunded(order, None, is_cod=is_cod, not_paid=not is_cod))
+    work.finish(case.intent_id, refunded(order, None, is_cod=is_cod, not_paid=not is_cod))
 
 
 def say_already(_: Worker | None, work: Work, case: Case) -> None:
     """It is given back already, which the last of its refunds stands for; the provider is not asked."""
     last = given(case, last_completed(case.refunds))
-    finish(work, case.intent_id, refunded(shown(work, case.held.id), last, already_refunded=True))
+    work.finish(case.intent_id, refunded(shown(work, case.held.id), last, already_refunded=True))
 
 
 CARRY_OUT: Mapping[Way, Callable[[Worker, Work, Case], None]] = {

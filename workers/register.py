@@ -4,10 +4,8 @@ Claim, call, settle.  What is authorized is read from the provider, never believ
 lines and payment, takes its units out of stock, and schedules the capture for the end of the grace period.
 """
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 
@@ -15,36 +13,19 @@ from shared.domain import totals
 from shared.domain.edits import Price
 from shared.domain.intents import IntentState
 from shared.domain.orders import OrderEvent, OrderKind, OrderStatus
-from shared.domain.payments import PaymentStatus, Provider
-from shared.errors import Invalid, OrderConflict, PaymentConflict, PaymentUnusable, Problem, Unavailable
-from shared.ids import new_id
-from shared.providers.ports import Authorization, HoldStatus, Refused
+from shared.domain.payments import PaymentStatus
+from shared.errors import OrderConflict, Problem, Unavailable
+from shared.providers.ports import Authorization, HoldStatus
 from shared.queues import Queue, Task
 from shared.requests import Registration, StockLevel
-from shared.store import intents, orders, payments, stock
+from shared.store import intents, orders, stock
 from shared.store.intents import Intent
-from shared.store.orders import Line, NewOrder
-from shared.store.payments import NewPayment
+from shared.store.orders import NewOrder
 from shared.store.timeline import Entry
+from workers import registering
 from workers.app import app
 from workers.base import Work, Worker
 from workers.scheduling import schedule_capture
-
-#: How far the shop's clock may be ahead of ours.
-AHEAD = timedelta(hours=1)
-
-#: How a payment starts out, by how its hold stands at the provider.
-STATUS: Mapping[HoldStatus, PaymentStatus] = {
-    HoldStatus.HELD: PaymentStatus.AUTHORIZED,
-    HoldStatus.CAPTURED: PaymentStatus.CAPTURED,
-    HoldStatus.PARTIALLY_CAPTURED: PaymentStatus.PARTIALLY_CAPTURED,
-}
-
-#: Why a hold cannot carry an order.
-UNUSABLE: Mapping[HoldStatus, str] = {
-    HoldStatus.UNCONFIRMED: "The payment is not authorized",
-    HoldStatus.RELEASED: "The payment is canceled or expired",
-}
 
 
 @app.task(base=Worker, bind=True, name=Task.REGISTER_ORDER)
@@ -55,8 +36,10 @@ def register_order(task: Worker, intent_id: str) -> None:
         if intent is None:  # answered by a twin, or registered before
             return
         request = msgspec.convert(intent.payload, Registration)
-        check(intent, request)
-        authorization = call(task, request)
+        total = totals.total(registering.lines(request.lines), request.shipping)
+        registering.check(request.placed_at, intent.accepted_at, total)
+        payment = request.payment
+        authorization = registering.hold(task, payment.provider, payment.reference, request.currency, total)
         with task.work() as work:
             settle(work, task, intent, request, authorization)
     except Unavailable:  # Postgres went away: nothing is decided, and the message comes again
@@ -91,51 +74,19 @@ def claim(task: Worker, intent_id: str) -> Intent | None:
         return None
 
 
-def check(intent: Intent, request: Registration) -> None:
-    """Refuse what no order can be.  Raises `Invalid`."""
-    if request.placed_at and request.placed_at > intent.accepted_at + AHEAD:
-        raise Invalid("placed_at lies more than an hour ahead")
-    if totals.total(_lines(request), request.shipping) > totals.LIMIT:
-        raise Invalid(f"The order costs more than {totals.LIMIT} minor units")
-
-
-def call(task: Worker, request: Registration) -> Authorization | None:
-    """Read the authorization from its provider; None when nobody holds money.
-
-    Raises `PaymentUnusable`, and lets `Unknown` pass: then the task is tried again later, and parked in the end.
-    """
-    provider = task.mesh.providers.get(request.payment.provider)
-    if provider is None:
-        return None
-    try:
-        found = provider.read(str(request.payment.reference))
-    except Refused as refusal:
-        raise PaymentUnusable("The provider does not know this payment", reason=refusal.code) from refusal
-    if found.status in UNUSABLE:
-        raise PaymentUnusable(UNUSABLE[found.status])
-    if found.currency != request.currency:
-        raise PaymentUnusable(f"The payment is in {found.currency}, the order in {request.currency}")
-    if found.status is HoldStatus.HELD and found.authorized < totals.total(_lines(request), request.shipping):
-        raise PaymentUnusable("Less is authorized than the order costs")
-    return found
-
-
 def settle(
     work: Work, task: Worker, intent: Intent, request: Registration, authorization: Authorization | None
 ) -> None:
     """Write everything down in one commit.  Raises `OrderConflict` or `PaymentConflict`."""
     order = _order(intent, request, authorization, timedelta(seconds=task.mesh.settings.grace_period))
     work.strike(Task.REGISTER_ORDER, intent.id)
-    if not orders.insert(work.connection, order, _lines(request)):
+    if not orders.insert(work.connection, order, registering.lines(request.lines)):
         answer_again(work, intent)  # a twin was faster
         return
-    payment = _payment(order, request, authorization)
-    if not payments.insert(work.connection, payment, task.mesh.settings.reconcile_after):
-        raise PaymentConflict
+    provider, reference = request.payment.provider, request.payment.reference
+    payment = registering.write_payment(task, work, order, provider, reference, authorization)
     if payment.status is PaymentStatus.AUTHORIZED:
         schedule_capture(work, payment, order.grace_until, timedelta(seconds=task.mesh.settings.capture_margin))
-    if authorization and authorization.refunded:  # by somebody there; the comparison adopts those refunds
-        work.stage(Task.COMPARE_PAYMENT, payment.id)
     data = {"total": order.total, "currency": order.currency, "payment": payment.status}
     work.record(Entry(order.id, OrderEvent.REGISTERED, Queue.REGISTER, intent.actor, data))
     body = registered(order.id, order.status, order.currency, order.total, order.grace_until)
@@ -172,15 +123,11 @@ def refuse(task: Worker, intent_id: str, refusal: Problem) -> None:
     """Store a no."""
     with task.work() as work:
         work.strike(Task.REGISTER_ORDER, intent_id)
-        work.ring(intents.end(work.connection, intent_id, IntentState.REFUSED, refusal.http_status, refusal.body()))
+        work.refuse(intent_id, refusal)
 
 
 def _price(level: StockLevel) -> Price | None:
     return Price(level.price.amount, level.price.currency, Decimal(level.tax_rate)) if level.price else None
-
-
-def _lines(request: Registration) -> list[Line]:
-    return [Line(line.sku, line.quantity, line.unit_price, Decimal(line.tax_rate)) for line in request.lines]
 
 
 def _order(
@@ -193,35 +140,13 @@ def _order(
         kind=OrderKind.RETAIL,
         status=OrderStatus.CAPTURED if captured else OrderStatus.PENDING,
         currency=request.currency,
-        total=totals.total(_lines(request), request.shipping),
+        total=totals.total(registering.lines(request.lines), request.shipping),
         shipping=request.shipping,
         email=request.email,
         customer_id=request.customer_id,
-        address=_json(request.address),
-        shipment=_json(request.shipment),
+        address=orders.as_json(request.address),
+        shipment=orders.as_json(request.shipment),
         fingerprint=intent.fingerprint,
         placed_at=placed_at,
         grace_until=placed_at + grace_period,
     )
-
-
-def _payment(order: NewOrder, request: Registration, authorization: Authorization | None) -> NewPayment:
-    held = authorization
-    return NewPayment(
-        id=new_id("pay"),
-        order_id=order.id,
-        provider=Provider(request.payment.provider),
-        reference=request.payment.reference,
-        status=STATUS[held.status] if held else PaymentStatus.UNPAID,
-        currency=order.currency,
-        amount=order.total,
-        authorized=held.authorized if held else 0,
-        captured=held.captured if held else 0,
-        released=held.released if held else 0,
-        capture_before=held.capture_before if held else None,
-        incremental=held.incremental if held else False,
-    )
-
-
-def _json(value: Any) -> str | None:
-    return None if value is None else msgspec.json.encode(value).decode()

@@ -25,7 +25,7 @@ from workers.answers import GivenBack, canceled
 from workers.app import app
 from workers.base import Work, Worker
 from workers.operators import STATUS_OF_VOID, answer
-from workers.refunding import promise
+from workers.refunding import Wanted, promise
 
 #: What the provider's answer means to the payment.
 MEANING: Mapping[Voided, PaymentEvent] = {
@@ -48,7 +48,7 @@ class Outcome:
 
     event: PaymentEvent | None
     error: str | None = None
-    #: What the hold came to, when somebody captured it at the provider instead.
+    #: What the hold came to, when that is not what our rows say: somebody has captured it, or paid meanwhile.
     found: Authorization | None = None
 
 
@@ -81,10 +81,10 @@ def call(provider: PaymentProvider, hold: Hold) -> Outcome:
     try:
         known = READ_BACK.get(provider.read(hold.reference).status) if hold.attempts else None
         event = MEANING[known or provider.void(hold.reference, hold.idempotency_key)]
-        overtaken = event is PaymentEvent.VOID_OVERTAKEN_BY_CAPTURE
-        return Outcome(event, found=provider.read(hold.reference) if overtaken else None)
+        is_news = event is PaymentEvent.VOID_OVERTAKEN_BY_CAPTURE or not hold.authorized
+        return Outcome(event, found=provider.read(hold.reference) if is_news else None)
     except Refused as refusal:
-        return Outcome(PaymentEvent.VOID_REFUSED, refusal.code)
+        return Outcome(PaymentEvent.VOID_REFUSED if hold.authorized else PaymentEvent.CLOSING_REFUSED, refusal.code)
     except InProgress:
         raise  # nothing is written: the message comes again
     except Unknown as unknown:
@@ -110,10 +110,12 @@ def settle(work: Work, hold: Hold, event: PaymentEvent, outcome: Outcome) -> Non
         return
     work.ring(*settled.bells)
     work.record(Entry(hold.order_id, event, Queue.VOID, data=_facts(hold, outcome.error)))
-    if outcome.found:
-        refund_instead(work, hold, status, outcome.found.captured)
-    elif event is PaymentEvent.VOID_REFUSED:
+    if after is VoidState.REFUSED:
         alarm(work, hold, status)
+    if status is OrderStatus.CANCELING:  # whoever cancels it goes on by what has come of this
+        work.stage(Task.SETTLE_BOOKING, hold.order_id)
+    elif after is VoidState.OVERTAKEN and outcome.found:
+        refund_instead(work, hold, status, outcome.found.captured)
     if settled.operators:
         answer_operators(work, hold, after)
 
@@ -124,16 +126,8 @@ def refund_instead(work: Work, hold: Hold, status: OrderStatus, captured: int) -
     if VOID_OF_CAPTURED[kind] is Overtaken.PERSON:
         alarm(work, hold, status)
         return
-    refund_id = promise(
-        work,
-        refunds.of_order(work.connection, hold.order_id),
-        order_id=hold.order_id,
-        parts={hold.payment_id: captured},
-        reason=None,
-        source=Queue.VOID,
-        actor="mesh",
-        intent_id=None,
-    )
+    before = refunds.of_order(work.connection, hold.order_id)
+    refund_id = promise(work, before, hold.order_id, {hold.payment_id: captured}, Wanted(Queue.VOID))
     cancellations.promise_refund_locked(work.connection, hold.order_id)
     alerts.resolve(work.connection, _cause(hold))
     operators.await_instead_locked(work.connection, hold.order_id, hold.void_id, refund_id)
@@ -160,6 +154,8 @@ def alarm(work: Work, hold: Hold, status: OrderStatus) -> None:
     """Open the alert, of a canceled order in the client contract's words."""
     state = "Canceled but Payment" if status is OrderStatus.CANCELED else "Payment"
     title = f"Order {hold.order_id} {state} Void Failed. Manual Void Required."
+    if status is OrderStatus.CANCELING:
+        title = f"Booking {hold.order_id}: the hold of its guest, who takes it back, could not be released"
     work.alert(_cause(hold), Severity.CRITICAL, title, hold.order_id)
 
 

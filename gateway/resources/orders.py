@@ -1,6 +1,5 @@
 """Orders: register one, look at one, take one back."""
 
-import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -8,14 +7,13 @@ import falcon
 import msgspec
 
 from gateway import bodies
-from gateway.auth import Authenticator, Caller
+from gateway.auth import Authenticator
 from gateway.errors import render
 from gateway.intake import Intake, idempotency_key
-from gateway.registrations import with_token
+from gateway.registrations import own_id, with_token
 from shared.db import Database
 from shared.domain.intents import Operation
 from shared.errors import NotFound
-from shared.ids import new_id
 from shared.requests import Nothing, Registration
 from shared.settings import Settings
 from shared.store import orders, refunds, timeline
@@ -40,12 +38,12 @@ class Registrations:
             request,
             response,
             operation=Operation.REGISTER_ORDER,
-            subject=body.order_id or _own_id(caller, idempotency_key(request)),
+            subject=body.order_id or own_id("ord", caller, idempotency_key(request)),
             caller=caller,
             body=body,
         )
-        if ended and ended.answer_status in (200, 201):
-            response.text = with_token(self._settings, str(ended.answer_body))
+        if ended:
+            response.text = with_token(self._settings, ended)
 
 
 class Order:
@@ -95,10 +93,3 @@ class Cancellation:
         self._intake.submit(
             request, response, operation=Operation.CANCEL_ORDER, subject=order_id, caller=caller, body=body
         )
-
-
-def _own_id(caller: Caller, key: str | None) -> str:
-    """An id of ours for an order that has none of the shop's; the same key names the same order."""
-    if key is None:
-        return new_id("ord")
-    return f"ord_{hashlib.sha256(f'{caller.actor} {key}'.encode()).hexdigest()[:32]}"

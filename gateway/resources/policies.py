@@ -8,13 +8,32 @@ import msgspec
 from gateway import bodies
 from gateway.auth import Authenticator
 from gateway.errors import render
+from gateway.intake import Intake
 from gateway.pages.steps import step_chart
+from shared.booking_requests import CancellationPolicy, PolicyPreview, PreviewAsked
+from shared.domain.intents import Operation
 from shared.domain.policies import CancellationCalculator, Step
-from shared.requests import PolicyPreview, PreviewAsked
 from shared.settings import Settings
 from shared.tokens import Role
 
 SVG = "image/svg+xml"
+
+
+class Policy:
+    """`PUT /policies/{policy_id}`: what it costs to take back a booking that is made from now on."""
+
+    def __init__(self, settings: Settings, auth: Authenticator, intake: Intake) -> None:
+        self._settings, self._auth, self._intake = settings, auth, intake
+
+    def on_put(self, request: falcon.Request, response: falcon.Response, policy_id: str) -> None:
+        """Set a policy; bookings keep the version that they were made under."""
+        caller = self._auth.caller(request)
+        caller.allow(Role.SERVICE)
+        policy_id = bodies.path_id(policy_id)
+        body = bodies.read(request, CancellationPolicy, self._settings.body_limit, required=True)
+        self._intake.submit(
+            request, response, operation=Operation.SET_POLICY, subject=policy_id, caller=caller, body=body
+        )
 
 
 class Preview:

@@ -4,15 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from shared.domain.orders import OrderStatus
+from shared.domain.orders import OrderKind, OrderStatus
 from shared.domain.payments import CaptureState, PaymentStatus
-from shared.errors import LateCancel, OwnershipViolation, PartialCapture
+from shared.errors import IsBooking, LateCancel, OwnershipViolation, PartialCapture
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelable:
     """What the rule needs to know of an order, read under its lock."""
 
+    kind: OrderKind
     status: OrderStatus
     customer_id: str | None
     grace_until: datetime
@@ -40,15 +41,17 @@ class Verdict(StrEnum):
 def judge(order: Cancelable, now: datetime, customer: str | None) -> Verdict:
     """Decide a shopper's cancel; `customer` is who asks, when that is a signed-in customer.
 
-    Raises `OwnershipViolation`, `PartialCapture` or `LateCancel`.
+    Raises `OwnershipViolation`, `IsBooking`, `PartialCapture` or `LateCancel`.
     """
     if customer is not None and customer != order.customer_id:
         raise OwnershipViolation
+    if order.kind is OrderKind.BOOKING:
+        raise IsBooking
     if order.status is OrderStatus.CANCELED:
         return Verdict.ALREADY_CANCELED
     if order.payment_status is PaymentStatus.PARTIALLY_CAPTURED:
         raise PartialCapture
-    if order.status is OrderStatus.CAPTURED or now >= order.grace_until:
+    if order.status is not OrderStatus.PENDING or now >= order.grace_until:
         raise LateCancel
     if order.payment_status is PaymentStatus.AUTHORIZED and set(order.captures) == {CaptureState.WAITING}:
         return Verdict.CANCEL_AND_VOID

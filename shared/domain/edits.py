@@ -7,11 +7,12 @@ from decimal import Decimal
 from enum import StrEnum
 
 from shared.domain import totals
-from shared.domain.orders import OrderStatus
+from shared.domain.orders import OrderKind, OrderStatus
 from shared.domain.payments import CaptureState, PaymentStatus, Provider
 from shared.errors import (
     IncrementUnavailable,
     Invalid,
+    IsBooking,
     LastItem,
     LateEdit,
     NoPrice,
@@ -91,6 +92,7 @@ class Hold:
 class Editable:
     """What the rules need to know of an order; amounts in minor units."""
 
+    kind: OrderKind
     status: OrderStatus
     customer_id: str | None
     grace_until: datetime
@@ -151,10 +153,12 @@ EDITABLE = (PaymentStatus.AUTHORIZED, PaymentStatus.UNPAID)
 def judge(order: Editable, now: datetime, customer: str | None) -> None:
     """Refuse a shopper's edit of what is not theirs, or not open any more.
 
-    `customer` is who asks, when that is a signed-in customer.  Raises `OwnershipViolation` or `LateEdit`.
+    `customer` is who asks, when that is a signed-in customer.  Raises `OwnershipViolation`, `IsBooking` or `LateEdit`.
     """
     if customer is not None and customer != order.customer_id:
         raise OwnershipViolation
+    if order.kind is OrderKind.BOOKING:
+        raise IsBooking
     if order.status is not OrderStatus.PENDING or now >= order.grace_until:
         raise LateEdit
     is_due = any(hold.capture_state is not CaptureState.WAITING for hold in order.holds)

@@ -38,3 +38,5 @@ class Template(StrEnum):
     ORDER_CANCELED = "order_canceled.v1"
     PAID_ORDER_CANCELED = "paid_order_canceled.v1"
     REFUND_PROCESSED = "refund_processed.v1"
+    BOOKING_CANCELED = "booking_canceled.v1"  # to the guest
+    HOTEL_BOOKING_CANCELED = "hotel_booking_canceled.v1"

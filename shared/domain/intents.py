@@ -50,6 +50,11 @@ class Operation(StrEnum):
 
     REGISTER_ORDER = "register_order"
     SET_STOCK = "set_stock"
+    REGISTER_BOOKING = "register_booking"
+    SET_POLICY = "set_policy"
+    INVITE_GUEST = "invite_guest"
+    APPROVE_BOOKING = "approve_booking"
+    CANCEL_BOOKING = "cancel_booking"
     CANCEL_ORDER = "cancel_order"
     CANCEL_ORDER_BY_OPERATOR = "cancel_order_by_operator"
     REFUND_ORDER = "refund_order"
@@ -60,9 +65,21 @@ class Operation(StrEnum):
     ACKNOWLEDGE_ALERT = "acknowledge_alert"
 
 
+#: What must wait while the money of an order is being taken, and the tasks that carry it out.
+WAIT_FOR_CAPTURE: Mapping[Operation, Task] = {
+    Operation.CANCEL_ORDER_BY_OPERATOR: Task.CANCEL_ORDER_BY_OPERATOR,
+    Operation.REFUND_ORDER: Task.REFUND_ORDER,
+    Operation.CANCEL_BOOKING: Task.CANCEL_BOOKING,
+}
+
 TASK_OF: Mapping[Operation, Task] = {
     Operation.REGISTER_ORDER: Task.REGISTER_ORDER,
     Operation.SET_STOCK: Task.SET_STOCK,
+    Operation.REGISTER_BOOKING: Task.REGISTER_BOOKING,
+    Operation.SET_POLICY: Task.SET_POLICY,
+    Operation.INVITE_GUEST: Task.INVITE_GUEST,
+    Operation.APPROVE_BOOKING: Task.APPROVE_BOOKING,
+    Operation.CANCEL_BOOKING: Task.CANCEL_BOOKING,
     Operation.CANCEL_ORDER: Task.CANCEL_ORDER,
     Operation.CANCEL_ORDER_BY_OPERATOR: Task.CANCEL_ORDER_BY_OPERATOR,
     Operation.REFUND_ORDER: Task.REFUND_ORDER,

@@ -8,13 +8,15 @@ class OrderKind(StrEnum):
     """What sort of thing was bought; the kind decides how a cancel settles."""
 
     RETAIL = "retail"  # goods: status first, then the money
+    BOOKING = "booking"  # a stay, which has terms: money first, then the status
 
 
 class OrderStatus(StrEnum):
     """Whether the order stands."""
 
     PENDING = "pending"  # in its grace period, or waiting for its capture
-    CAPTURED = "captured"  # paid for; from here on only an operator takes it back
+    CAPTURED = "captured"  # paid for; from here on only an operator takes it back, or the guest of a booking
+    CANCELING = "canceling"  # of a booking: its money is being settled before it is taken back
     CANCELED = "canceled"  # taken back
 
 
@@ -22,6 +24,9 @@ class OrderEvent(StrEnum):
     """What happens to an order."""
 
     REGISTERED = "order_registered"
+    CANCELING = "order_canceling"
+    STANDS = "order_stands"  # its money could not be settled: it is what it was
+    STANDS_CAPTURED = "order_stands_captured"  # the same, and its money was taken
     CANCELED = "order_canceled"
     CAPTURED = "order_captured"
     MIGRATED = "order_migrated"  # it has a payment collection now, and its former system does not matter any more
@@ -31,6 +36,11 @@ TRANSITIONS: Mapping[tuple[OrderStatus, OrderEvent], OrderStatus] = {
     (OrderStatus.PENDING, OrderEvent.CANCELED): OrderStatus.CANCELED,
     (OrderStatus.PENDING, OrderEvent.CAPTURED): OrderStatus.CAPTURED,
     (OrderStatus.CAPTURED, OrderEvent.CANCELED): OrderStatus.CANCELED,
+    (OrderStatus.PENDING, OrderEvent.CANCELING): OrderStatus.CANCELING,
+    (OrderStatus.CAPTURED, OrderEvent.CANCELING): OrderStatus.CANCELING,
+    (OrderStatus.CANCELING, OrderEvent.CANCELED): OrderStatus.CANCELED,
+    (OrderStatus.CANCELING, OrderEvent.STANDS): OrderStatus.PENDING,
+    (OrderStatus.CANCELING, OrderEvent.STANDS_CAPTURED): OrderStatus.CAPTURED,
 }
 
 
@@ -48,3 +58,4 @@ class CancellationRefund(StrEnum):
     NONE = "none"  # nothing was captured
     FULL = "full"  # all of it is refunded
     SKIPPED = "skipped"  # an operator keeps it
+    POLICY = "policy"  # what a booking's policy does not keep, before it is canceled

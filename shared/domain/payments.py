@@ -15,7 +15,7 @@ class Provider(StrEnum):
 class PaymentStatus(StrEnum):
     """What has become of the shopper's money."""
 
-    UNPAID = "unpaid"  # no provider: cash on delivery, or free
+    UNPAID = "unpaid"  # nobody holds any: cash on delivery, free, or a booking that is not paid yet
     AUTHORIZED = "authorized"  # held on the card
     CAPTURING = "capturing"  # a capture is under way; its outcome may be unknown
     CAPTURED = "captured"
@@ -29,7 +29,7 @@ class PaymentStatus(StrEnum):
 class PaymentEvent(StrEnum):
     """What happens to a payment."""
 
-    AUTHORIZED = "payment_authorized"  # held beside another one, for an order that costs more
+    AUTHORIZED = "payment_authorized"  # after its order was registered: of a booking, or for an order that costs more
     CAPTURE_STARTED = "capture_started"
     CAPTURED = "payment_captured"
     CAPTURED_ELSEWHERE = "payment_captured_elsewhere"  # somebody captured it at the provider
@@ -45,6 +45,7 @@ class PaymentEvent(StrEnum):
     VOID_UNANSWERED = "void_unanswered"  # changes nothing: the void goes on
     VOID_OVERTAKEN_BY_CAPTURE = "void_overtaken_by_capture"  # somebody captured it at the provider
     VOID_REFUSED = "void_refused"  # the hold stands, and a person must look
+    CLOSING_REFUSED = "closing_refused"  # the same of a payment that nobody has made: it can still be
     PARTIALLY_REFUNDED = "payment_partially_refunded"
     REFUNDED = "payment_refunded"
     CAPTURE_STANDS = "capture_stands"  # every refund failed after all
@@ -82,6 +83,14 @@ TRANSITIONS: Mapping[tuple[PaymentStatus, PaymentEvent], PaymentStatus] = {
     (PaymentStatus.VOIDING, PaymentEvent.VOIDED): PaymentStatus.VOIDED,
     (PaymentStatus.VOIDING, PaymentEvent.VOID_OVERTAKEN_BY_CAPTURE): PaymentStatus.CAPTURED,
     (PaymentStatus.VOIDING, PaymentEvent.VOID_REFUSED): PaymentStatus.AUTHORIZED,
+    (PaymentStatus.VOIDING, PaymentEvent.CLOSING_REFUSED): PaymentStatus.UNPAID,
+    # A booking can be registered before it is paid.
+    (PaymentStatus.UNPAID, PaymentEvent.AUTHORIZED): PaymentStatus.AUTHORIZED,
+    (PaymentStatus.UNPAID, PaymentEvent.CAPTURED): PaymentStatus.CAPTURED,
+    (PaymentStatus.UNPAID, PaymentEvent.PARTLY_CAPTURED_ELSEWHERE): PaymentStatus.PARTIALLY_CAPTURED,
+    (PaymentStatus.UNPAID, PaymentEvent.AUTHORIZATION_LAPSED): PaymentStatus.VOIDED,
+    (PaymentStatus.UNPAID, PaymentEvent.AUTHORIZATION_CANCELED): PaymentStatus.VOIDED,
+    (PaymentStatus.UNPAID, PaymentEvent.VOID_STARTED): PaymentStatus.VOIDING,
     (PaymentStatus.CAPTURED, PaymentEvent.PARTIALLY_REFUNDED): PaymentStatus.PARTIALLY_REFUNDED,
     (PaymentStatus.CAPTURED, PaymentEvent.REFUNDED): PaymentStatus.REFUNDED,
     (PaymentStatus.PARTIALLY_CAPTURED, PaymentEvent.PARTIALLY_REFUNDED): PaymentStatus.PARTIALLY_REFUNDED,
@@ -106,7 +115,7 @@ BRINGS_BACK = frozenset(event for (_, event), after in TRANSITIONS.items() if af
 class CaptureState(StrEnum):
     """Where a capture job stands."""
 
-    WAITING = "waiting"  # until the grace period is over
+    WAITING = "waiting"  # until the grace period is over; of a booking, for its worker
     ACTIVE = "active"  # claimed by a worker; may have reached the provider
     DONE = "done"  # captured
     REMOVED = "removed"  # the order was canceled first
@@ -162,4 +171,5 @@ VOID_OUTCOME: Mapping[PaymentEvent, VoidEvent] = {
     PaymentEvent.VOIDED: VoidEvent.RELEASED,
     PaymentEvent.VOID_OVERTAKEN_BY_CAPTURE: VoidEvent.OVERTAKEN,
     PaymentEvent.VOID_REFUSED: VoidEvent.REFUSED,
+    PaymentEvent.CLOSING_REFUSED: VoidEvent.REFUSED,
 }

@@ -29,6 +29,7 @@ class Finding(StrEnum):
     AGREED = "agreed"
     BUSY = "busy"  # our own task is at it, and finds out by itself
     ENDED = "ended"  # our own operation took effect: its task is to read that back
+    PAID = "paid"  # a booking that was registered before
     AUTHORIZATION_CHANGED = "authorization_changed"
     CAPTURED_ELSEWHERE = "captured_elsewhere"
     PARTLY_CAPTURED_ELSEWHERE = "partly_captured_elsewhere"
@@ -54,6 +55,11 @@ class Amounts:
 
 #: Of a payment whose amounts are the same on both sides; whatever is not said here is drift.
 HOLD: Mapping[tuple[PaymentStatus, Hold], Finding] = {
+    (PaymentStatus.UNPAID, Hold.UNCONFIRMED): Finding.AGREED,
+    (PaymentStatus.UNPAID, Hold.HELD): Finding.PAID,
+    (PaymentStatus.UNPAID, Hold.PARTLY_CAPTURED): Finding.PAID,
+    (PaymentStatus.UNPAID, Hold.CAPTURED): Finding.PAID,
+    (PaymentStatus.UNPAID, Hold.RELEASED): Finding.RELEASED_ELSEWHERE,
     (PaymentStatus.AUTHORIZED, Hold.HELD): Finding.AGREED,
     (PaymentStatus.AUTHORIZED, Hold.CAPTURED): Finding.CAPTURED_ELSEWHERE,
     (PaymentStatus.AUTHORIZED, Hold.PARTLY_CAPTURED): Finding.PARTLY_CAPTURED_ELSEWHERE,
@@ -62,6 +68,7 @@ HOLD: Mapping[tuple[PaymentStatus, Hold], Finding] = {
     (PaymentStatus.CAPTURING, Hold.CAPTURED): Finding.ENDED,
     (PaymentStatus.CAPTURING, Hold.PARTLY_CAPTURED): Finding.ENDED,
     (PaymentStatus.CAPTURING, Hold.RELEASED): Finding.ENDED,
+    (PaymentStatus.VOIDING, Hold.UNCONFIRMED): Finding.BUSY,
     (PaymentStatus.VOIDING, Hold.HELD): Finding.BUSY,
     (PaymentStatus.VOIDING, Hold.CAPTURED): Finding.ENDED,
     (PaymentStatus.VOIDING, Hold.PARTLY_CAPTURED): Finding.ENDED,
@@ -87,6 +94,7 @@ AMOUNTS_DIFFER: Mapping[PaymentStatus, Finding] = {
 
 #: What is written down from the provider's side, and so must make sense there.
 FOLLOWED = (
+    Finding.PAID,
     Finding.AUTHORIZATION_CHANGED,
     Finding.CAPTURED_ELSEWHERE,
     Finding.PARTLY_CAPTURED_ELSEWHERE,

@@ -90,7 +90,10 @@ class Overtaken(StrEnum):
 
 
 #: By the kind of order: its shopper was told that nothing is charged, so what was charged goes back.
-VOID_OF_CAPTURED: Mapping[OrderKind, Overtaken] = {OrderKind.RETAIL: Overtaken.REFUND}
+VOID_OF_CAPTURED: Mapping[OrderKind, Overtaken] = {
+    OrderKind.RETAIL: Overtaken.REFUND,
+    OrderKind.BOOKING: Overtaken.REFUND,
+}
 
 
 @dataclass(frozen=True, slots=True)

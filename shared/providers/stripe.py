@@ -240,7 +240,7 @@ def _authorization(intent: stripe.PaymentIntent) -> Authorization:
         reference=intent.id,
         status=status,
         currency=intent.currency.upper(),
-        authorized=intent.amount,
+        authorized=0 if status is HoldStatus.UNCONFIRMED else intent.amount,
         captured=captured,
         released=0 if status is HoldStatus.UNCONFIRMED else intent.amount - captured - held,
         refunded=_refunded(intent),

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, TextClause, text
 
-from shared.domain.alerts import ABOUT_MONEY, AlertState
+from shared.domain.alerts import ABOUT_MONEY, AlertState, Kind
 from shared.domain.payments import BRINGS_BACK, PaymentEvent
 from shared.ids import new_id
 
@@ -61,6 +61,15 @@ _RESOLVE_MONEY = text("""
 """)
 
 
+#: What ails an attempt to bring a guest's money back, and is over when another one has.
+_ATTEMPTS = (Kind.VOID_FAILED, Kind.REFUND_FAILED, Kind.REFUND_UNANSWERED, Kind.CAPTURE_FAILED, Kind.CAPTURE_UNANSWERED)
+
+_RESOLVE_ATTEMPTS = text("""
+    UPDATE alerts SET resolved_at = now()
+    WHERE order_id = :order_id AND resolved_at IS NULL AND split_part(cause, ':', 1) = ANY(CAST(:kinds AS text[]))
+""")
+
+
 def open_once(connection: Connection, cause: str, severity: Severity, title: str, order_id: str | None) -> bool:
     """Open an alert; False when one is open for this cause."""
     values = {"id": new_id("alr"), "cause": cause, "severity": severity, "title": title, "order_id": order_id}
@@ -79,6 +88,11 @@ def resolve_money(connection: Connection, order_id: str, event: PaymentEvent) ->
     """
     if event in BRINGS_BACK:
         connection.execute(_RESOLVE_MONEY, {"order_id": order_id, "kinds": list(ABOUT_MONEY)})
+
+
+def resolve_attempts(connection: Connection, order_id: str) -> None:
+    """The money of a booking is where its cancel wants it: what ailed the attempts is over."""
+    connection.execute(_RESOLVE_ATTEMPTS, {"order_id": order_id, "kinds": list(_ATTEMPTS)})
 
 
 PAGES: Mapping[AlertState | None, TextClause] = {

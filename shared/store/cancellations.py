@@ -8,7 +8,7 @@ from sqlalchemy import Connection, CursorResult, text
 
 from shared.domain import orders, payments
 from shared.domain.alerts import ABOUT_MONEY, parked
-from shared.domain.orders import CancellationRefund, OrderEvent
+from shared.domain.orders import CancellationRefund, OrderEvent, OrderStatus
 from shared.domain.payments import CaptureEvent, CaptureState, PaymentEvent, PaymentStatus, VoidState
 from shared.domain.transitions import advance
 from shared.providers.ports import Authorization
@@ -77,7 +77,7 @@ _SETTLE_VOID = text("""
             status = :payment_status,
             authorized = coalesce(CAST(:authorized AS bigint), authorized),
             captured = coalesce(CAST(:captured AS bigint), captured),
-            released = CASE WHEN :payment_status = 'voided' THEN authorized
+            released = CASE WHEN :payment_status = 'voided' THEN coalesce(CAST(:authorized AS bigint), authorized)
                             ELSE coalesce(CAST(:released AS bigint), released) END
         WHERE id IN (SELECT payment_id FROM settled)
     ), resolved AS (
@@ -117,17 +117,19 @@ class SettledVoid:
 
 def cancel_locked(
     connection: Connection,
-    held: HeldOrder,
+    order_id: str,
+    status: OrderStatus,
     source: str,
     notice: NewEmail,
     refund: CancellationRefund = CancellationRefund.NONE,
 ) -> dict[str, int]:
-    """Take back an order whose money nobody holds; `notice` tells its shopper.
+    """Take back an order in this status whose money nobody holds; `notice` tells its shopper.
 
     `refund` says what becomes of money that was captured; a refund of all of it stands in the same transaction.
     Answers the units that went back to stock, by SKU.  Keep it late in its transaction: a popular SKU's row is hot.
     """
-    return _restocked(connection.execute(_CANCEL_ONLY, _canceled(held, source, notice) | {"refund": refund}))
+    values = _canceled(order_id, status, source, notice) | {"refund": refund}
+    return _restocked(connection.execute(_CANCEL_ONLY, values))
 
 
 def cancel_and_void_locked(
@@ -138,7 +140,7 @@ def cancel_and_void_locked(
     `void_ids` are as many as there are payments held.
     """
     values = {
-        **_canceled(held, source, notice),
+        **_canceled(held.id, held.order.status, source, notice),
         "intent_id": intent_id,
         "void_ids": list(void_ids),
         "payment_ids": held.held,
@@ -163,7 +165,7 @@ def settle_void_locked(
 
     Another payment of the order whose void is under way is waited for, unless this one has failed; one whose void has
     failed makes the answer `otherwise`.
-    `after` is the void's last state; `found` is what the hold came to when somebody captured it there instead.
+    `after` is the void's last state; `found` is what the hold came to, when that is not what our rows say.
     The alert about the void being parked goes away, and all that are about the money, when it is back.  Returns who is
     to be told; None when a twin settled the void.
     """
@@ -195,10 +197,10 @@ def promise_refund_locked(connection: Connection, order_id: str) -> None:
     connection.execute(_PROMISE_REFUND, {"id": order_id})
 
 
-def _canceled(held: HeldOrder, source: str, notice: NewEmail) -> dict[str, object]:
+def _canceled(order_id: str, status: OrderStatus, source: str, notice: NewEmail) -> dict[str, object]:
     return {
-        "order_id": held.id,
-        "order_status": advance(orders.TRANSITIONS, held.order.status, OrderEvent.CANCELED),
+        "order_id": order_id,
+        "order_status": advance(orders.TRANSITIONS, status, OrderEvent.CANCELED),
         "source": source,
         "refund": CancellationRefund.NONE,
         "email_id": notice.id,

@@ -24,7 +24,7 @@ from shared.domain.edits import (
     Unavailable,
 )
 from shared.domain.intents import IntentState, Operation
-from shared.domain.orders import OrderStatus
+from shared.domain.orders import OrderKind, OrderStatus
 from shared.domain.payments import CaptureState, PaymentStatus, Provider
 from shared.domain.transitions import advance
 from shared.errors import LegacyOrder, NotFound
@@ -109,7 +109,7 @@ _LOCK = text("""
 """)
 
 _READ = text("""
-    SELECT o.id, o.status, o.customer_id, o.grace_until, o.currency, o.shipping, o.email, o.address,
+    SELECT o.id, o.kind, o.status, o.customer_id, o.grace_until, o.currency, o.shipping, o.email, o.address,
            c.amount AS total, e.id AS in_flight,
            ARRAY(
                SELECT json_build_object('payment_id', p.id, 'provider', p.provider, 'status', p.status,
@@ -376,6 +376,7 @@ def _editable(row: Row[Any]) -> Editable | None:
     if row.total is None:
         return None
     return Editable(
+        kind=OrderKind(row.kind),
         status=OrderStatus(row.status),
         customer_id=row.customer_id,
         grace_until=row.grace_until,

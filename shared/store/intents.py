@@ -130,7 +130,8 @@ _PARK = text("""
             AND (awaits IS NULL OR awaits = :subject)
         OR state = 'working' AND subject = (SELECT order_id FROM refunds WHERE id = :subject) AND awaits = :subject
         OR state = 'working' AND id = (SELECT intent_id FROM order_edits WHERE id = :subject)
-        OR state = 'accepted' AND operation IN ('cancel_order_by_operator', 'refund_order')
+        OR state = 'working' AND subject = (SELECT order_id FROM capture_jobs WHERE id = :subject) AND awaits = :subject
+        OR state = 'accepted' AND operation IN ('cancel_order_by_operator', 'refund_order', 'cancel_booking')
             AND subject = (SELECT order_id FROM capture_jobs WHERE id = :subject AND state = 'active')
     )
     RETURNING id, waiters
@@ -138,8 +139,9 @@ _PARK = text("""
 
 _END_WORKING = text("""
     UPDATE intents
-    SET state = 'done', answer_status = :status, answer_body = :body, ended_at = now(), hindrance = NULL
-    WHERE subject = :subject AND operation = :operation AND state = 'working'
+    SET state = :state, answer_status = :status, answer_body = :body, ended_at = now(), hindrance = NULL
+    WHERE subject = :subject AND operation = :operation
+        AND (state = 'working' OR id = :intent_id AND state = 'accepted')
     RETURNING id, waiters
 """)
 
@@ -218,9 +220,21 @@ def park(connection: Connection, subject: str, status: int, body: str) -> list[B
     return [Bell(row.id, row.waiters) for row in connection.execute(_PARK, values)]
 
 
-def end_working(connection: Connection, operation: Operation, subject: str, status: int, body: str) -> list[Bell]:
-    """Store one answer for every intent that waits for the same outcome on the same subject."""
+def end_working(
+    connection: Connection,
+    operation: Operation,
+    subject: str,
+    status: int,
+    body: str,
+    state: IntentState = IntentState.DONE,
+    intent_id: str | None = None,
+) -> list[Bell]:
+    """Store one answer for every intent that waits for the same outcome on the same subject.
+
+    `intent_id` is one of them that was judged just now.
+    """
     values = {"operation": operation, "subject": subject, "status": status, "body": body}
+    values |= {"state": state, "intent_id": intent_id}
     return [Bell(row.id, row.waiters) for row in connection.execute(_END_WORKING, values)]
 
 

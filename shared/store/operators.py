@@ -73,7 +73,8 @@ _AWAITING = text(f"""
 _HELD_BACK = text("""
     SELECT id, operation FROM intents
     WHERE subject = :order_id AND state = 'accepted' AND operation IN
-        ('cancel_order', 'cancel_order_by_operator', 'refund_order', 'add_item', 'set_quantity', 'set_address')
+        ('cancel_order', 'cancel_order_by_operator', 'refund_order', 'cancel_booking', 'add_item', 'set_quantity',
+         'set_address')
     ORDER BY id
 """)
 

@@ -53,6 +53,8 @@ class HeldPayment(msgspec.Struct, frozen=True):
     status: PaymentStatus
     #: What it is to bring, in minor units.
     amount: int
+    #: Whether its provider knows it.
+    named: bool
     job_id: str | None
     job_state: CaptureState | None
     void_state: VoidState | None
@@ -82,8 +84,13 @@ class HeldOrder:
 
     @property
     def held(self) -> list[str]:
-        """The payments whose money is held."""
-        return [payment.id for payment in self.payments if payment.status is PaymentStatus.AUTHORIZED]
+        """The payments whose money is held, or could still be."""
+        return [
+            payment.id
+            for payment in self.payments
+            if payment.status is PaymentStatus.AUTHORIZED
+            or (payment.status is PaymentStatus.UNPAID and payment.named)
+        ]
 
     @property
     def jobs(self) -> list[str]:
@@ -128,10 +135,11 @@ _LOCK_FOR_INTENT = text("""
 """)
 
 _HELD = text("""
-    SELECT o.id, o.status, o.customer_id, o.grace_until, o.currency, c.amount AS total, o.email,
+    SELECT o.id, o.kind, o.status, o.customer_id, o.grace_until, o.currency, c.amount AS total, o.email,
            i.state AS intent_state, i.actor, e.id AS edit_id,
            ARRAY(
-               SELECT json_build_object('id', p.id, 'status', p.status, 'amount', p.amount, 'job_id', j.id,
+               SELECT json_build_object('id', p.id, 'status', p.status, 'amount', p.amount,
+                   'named', p.reference IS NOT NULL, 'job_id', j.id,
                    'job_state', j.state, 'void_state', v.state, 'void_error', v.last_error)
                FROM payments p
                LEFT JOIN capture_jobs j ON j.order_id = o.id AND j.payment_id = p.id AND j.state <> 'failed'
@@ -162,6 +170,9 @@ _VIEW = text("""
            o.metadata ->> 'updated_total' AS updated_total,
            o.metadata ->> 'payment_status' AS payment_status,
            o.metadata ->> 'payment_intent_id' AS payment_intent_id,
+           (SELECT json_build_object('hotel', b.hotel, 'check_in', b.check_in, 'check_out', b.check_out,
+                'time_zone', b.time_zone, 'policy', b.policy_id, 'policy_version', b.policy_version)
+            FROM bookings b WHERE b.order_id = o.id) AS booking,
            ARRAY(
                SELECT json_build_object('payment_id', p.id, 'provider', p.provider, 'reference', p.reference,
                    'status', p.status, 'amount', p.amount, 'authorized', p.authorized, 'captured', p.captured,
@@ -220,6 +231,7 @@ def lock_for_intent(connection: Connection, intent_id: str) -> HeldOrder | None:
     return HeldOrder(
         id=row.id,
         order=Cancelable(
+            kind=OrderKind(row.kind),
             status=OrderStatus(row.status),
             customer_id=row.customer_id,
             grace_until=row.grace_until,

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from shared.domain import alerts
-from shared.domain.intents import TASK_OF, IntentState, Operation
+from shared.domain.intents import TASK_OF, WAIT_FOR_CAPTURE, IntentState, Operation
 from shared.domain.transitions import advance
 from shared.domain.webhooks import TRANSITIONS, WebhookEvent, WebhookState
 from shared.queues import Task
@@ -79,7 +79,7 @@ _BEHIND_CAPTURE = text("""
     SELECT DISTINCT ON (i.operation, i.actor, i.idempotency_key, i.fingerprint) i.id, i.operation
     FROM intents i
     WHERE i.subject = (SELECT order_id FROM capture_jobs WHERE id = :job_id) AND i.state = 'parked' AND i.awaits IS NULL
-      AND i.operation IN ('cancel_order_by_operator', 'refund_order')
+      AND i.operation IN ('cancel_order_by_operator', 'refund_order', 'cancel_booking')
       AND NOT EXISTS (
         SELECT FROM intents t
         WHERE (t.subject, t.operation, t.actor, t.fingerprint) = (i.subject, i.operation, i.actor, i.fingerprint)
@@ -130,6 +130,8 @@ def find(connection: Connection, named: str) -> Parked | None:
             return Parked(intent.order_id, _unjudged(connection, intent.order_id, own, state), state, None)
         has_ended = operators.ended(connection, intent.awaits) is not None
         found = _judged(connection, intent.awaits, state, has_ended=has_ended)
+        if intent.operation == Operation.CANCEL_BOOKING and (found or state is IntentState.PARKED):
+            return Parked(intent.order_id, [*found, Message(Task.SETTLE_BOOKING, intent.order_id)], state, None)
         return Parked(intent.order_id, found, state, intent.awaits if has_ended and state in UNANSWERED else None)
     money = connection.execute(_MONEY_NAMED, {"id": named}).one_or_none()
     if money is None:
@@ -163,7 +165,7 @@ def _unjudged(connection: Connection, order_id: str | None, own: Message, state:
 def _in_the_way(connection: Connection, order_id: str | None, task: Task) -> list[Message]:
     if order_id and task is Task.CANCEL_ORDER:
         return [Message(Task.VOID_PAYMENT, void_id) for void_id in operators.requested_voids(connection, order_id)]
-    if order_id and task in (Task.CANCEL_ORDER_BY_OPERATOR, Task.REFUND_ORDER):
+    if order_id and task in WAIT_FOR_CAPTURE.values():
         jobs = connection.execute(_CAPTURING, {"order_id": order_id}).scalars()
         return [Message(Task.CAPTURE_PAYMENT, job_id) for job_id in jobs]
     return []

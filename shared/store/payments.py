@@ -51,6 +51,8 @@ class Hold:
     payment_id: str
     provider: Provider
     reference: str
+    #: Minor units; 0 of a payment that nobody has made, as far as we know.
+    authorized: int
     attempts: int
 
     @property
@@ -94,7 +96,8 @@ _INSERT = text("""
 """)
 
 _SCHEDULE = text("""
-    INSERT INTO capture_jobs (id, order_id, payment_id, due_at) VALUES (:id, :order_id, :payment_id, :due_at)
+    INSERT INTO capture_jobs (id, order_id, payment_id, due_at)
+    VALUES (:id, :order_id, :payment_id, coalesce(CAST(:due_at AS timestamptz), now()))
 """)
 
 _START_VOID = text("""
@@ -108,7 +111,7 @@ _START_VOID = text("""
 """)
 
 _CLAIM_VOID = text("""
-    SELECT v.id, v.order_id, v.payment_id, v.attempts, p.provider, p.reference
+    SELECT v.id, v.order_id, v.payment_id, v.attempts, p.provider, p.reference, p.authorized
     FROM voids v JOIN payments p ON p.id = v.payment_id
     WHERE v.id = :id AND v.state = 'requested'
 """)
@@ -151,7 +154,7 @@ _SETTLE_CAPTURE = text("""
         status = CASE WHEN :status = 'captured' AND NOT EXISTS (
             SELECT FROM payments p WHERE p.order_id = o.id AND p.id <> :payment_id AND p.amount > 0
                 AND p.status NOT IN ('captured', 'partially_refunded', 'refunded')
-        ) THEN 'captured' ELSE o.status END
+        ) AND o.status = 'pending' THEN 'captured' ELSE o.status END
     WHERE o.id = :order_id
     RETURNING o.status
 """)
@@ -172,15 +175,26 @@ def insert(connection: Connection, payment: NewPayment, check_after: float) -> b
     return connection.execute(_INSERT, values).scalar() is not None
 
 
-def schedule_capture(connection: Connection, job_id: str, payment: NewPayment, due_at: datetime) -> None:
-    """Say when the payment is to be captured."""
-    values = {"id": job_id, "order_id": payment.order_id, "payment_id": payment.id, "due_at": due_at}
+def schedule_capture(
+    connection: Connection, job_id: str, order_id: str, payment_id: str, due_at: datetime | None = None
+) -> None:
+    """Say when a payment is to be captured: now, unless it is to be later."""
+    values = {"id": job_id, "order_id": order_id, "payment_id": payment_id, "due_at": due_at}
     connection.execute(_SCHEDULE, values)
 
 
-def start_void_locked(connection: Connection, order_id: str, payment_id: str, void_id: str) -> str | None:
-    """Request the release of what is held, whatever becomes of its order; returns the capture job that is removed."""
-    status = advance(TRANSITIONS, PaymentStatus.AUTHORIZED, PaymentEvent.VOID_STARTED)
+def start_void_locked(
+    connection: Connection,
+    order_id: str,
+    payment_id: str,
+    void_id: str,
+    before: PaymentStatus = PaymentStatus.AUTHORIZED,
+) -> str | None:
+    """Request the release of what is held, whatever becomes of its order; returns the capture job that is removed.
+
+    A payment that nobody has made yet is closed by it, so that nobody can make it.
+    """
+    status = advance(TRANSITIONS, before, PaymentEvent.VOID_STARTED)
     values = {"order_id": order_id, "payment_id": payment_id, "void_id": void_id}
     job_id: str | None = connection.execute(_START_VOID, values | {"status": status}).scalar_one()
     return job_id
@@ -194,7 +208,15 @@ def claim_void(connection: Connection, void_id: str) -> Hold | None:
     row = connection.execute(_CLAIM_VOID, {"id": void_id}).one_or_none()
     if row is None:
         return None
-    return Hold(row.id, row.order_id, row.payment_id, Provider(row.provider), row.reference, row.attempts)
+    return Hold(
+        void_id=row.id,
+        order_id=row.order_id,
+        payment_id=row.payment_id,
+        provider=Provider(row.provider),
+        reference=row.reference,
+        authorized=row.authorized,
+        attempts=row.attempts,
+    )
 
 
 def void_unknown_locked(connection: Connection, void_id: str, error: str) -> int | None:

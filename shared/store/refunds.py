@@ -29,8 +29,10 @@ class NewRefund:
     reason: str | None
     source: str
     actor: str
-    #: The intent that promises it; None when it is made instead of a void.
+    #: The intent that promises it; None when it is made instead of a void, or for a guest.
     intent_id: str | None
+    #: What its idempotency keys begin with, when that is fixed by who asks for it.
+    key: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class Refund:
     provider_id: str | None
     #: How the attempt before ended, when its outcome is not known.
     last_error: str | None
+    #: What its idempotency keys begin with, when that is fixed by who asked for it.
+    key: str | None
     #: Whether the cooldown after an attempt that failed is over.
     due: bool
     #: Whether an attempt was made under the key of this generation.
@@ -64,7 +68,9 @@ class Refund:
     @property
     def idempotency_key(self) -> str:
         """One key for all attempts of one generation."""
-        return f"refund:{self.id}:{self.generation}"
+        if self.key and self.generation == 1:
+            return self.key
+        return f"{self.key or f'refund:{self.id}'}:{self.generation}"
 
     @property
     def may_be_there(self) -> bool:
@@ -124,8 +130,9 @@ class Settled:
 
 
 _INSERT = text("""
-    INSERT INTO refunds (id, order_id, payment_id, amount, reason, source, actor, intent_id)
-    VALUES (:id, :order_id, :payment_id, :amount, :reason, :source, :actor, :intent_id)
+    INSERT INTO refunds (id, order_id, payment_id, amount, reason, source, actor, intent_id, key)
+    VALUES (:id, :order_id, :payment_id, :amount, :reason, :source, :actor, :intent_id,
+            CAST(:key AS text) || CASE WHEN EXISTS (SELECT FROM refunds WHERE key = :key) THEN ':' || :id ELSE '' END)
 """)
 
 _OF_ORDER = text("""
@@ -154,7 +161,7 @@ _ORDER = text("SELECT order_id FROM refunds WHERE id = :id")
 
 _READ = text("""
     SELECT r.id, r.order_id, r.payment_id, p.provider, p.reference, r.amount, r.state, r.generation, r.attempts,
-           r.provider_id, r.last_error, r.key_since IS NOT NULL AS asked,
+           r.provider_id, r.last_error, r.key, r.key_since IS NOT NULL AS asked,
            r.state <> 'initiated' OR r.last_attempt_at IS NULL
                OR r.last_attempt_at <= now() - make_interval(secs => :cooldown) AS due,
            :key_lifetime - extract(epoch FROM now() - coalesce(r.key_since, now()))::float8 AS key_lives
@@ -205,7 +212,10 @@ _SUMS = text("""
 
 
 def insert_locked(connection: Connection, refund: NewRefund) -> None:
-    """Promise money to the shopper; the payment's sum of promises grows with it."""
+    """Promise money to the shopper; the payment's sum of promises grows with it.
+
+    A `key` that another refund has is followed by this one's id: it is another operation.
+    """
     connection.execute(_INSERT, {name: getattr(refund, name) for name in NewRefund.__slots__})
 
 
@@ -331,6 +341,7 @@ def _refund(row: Row[Any]) -> Refund:
         attempts=row.attempts,
         provider_id=row.provider_id,
         last_error=row.last_error,
+        key=row.key,
         due=row.due,
         asked=row.asked,
         key_lives=row.key_lives,

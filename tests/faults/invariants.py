@@ -3,6 +3,7 @@
 Each function names what is broken, one sentence a violation; the numbers are those of the design's list of invariants.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import msgspec
 import psycopg
 from psycopg.rows import dict_row
 
+from shared.domain.bookings import CancellationState
 from shared.domain.edits import EditEvent, EditState
 from shared.domain.emails import Template
 from shared.domain.orders import TRANSITIONS as ORDER_TRANSITIONS
@@ -34,6 +36,11 @@ HELD = ("payment_intent.authorized", "payment_intent.incremented")
 ABOUT_MONEY = ("void_", "capture_", "captured_", "partly_captured_", "released_", "refund_", "drift:")
 #: What those begin with that tell of a capture which did not take what the order costs.
 TAKEN_OTHERWISE = ("void_", "capture_failed", "captured_", "partly_captured_", "drift:")
+
+#: A moment in an answer: in the fault harness time passes by moving what lies in the rows, and in no answer.
+MOMENT = re.compile(r'"[0-9-]+T[0-9:.]+Z"')
+
+HOTEL_MAIL = Template.HOTEL_BOOKING_CANCELED
 
 #: How an edit ends: what it tells the order's timeline, and the status of its answer.
 ENDS: Mapping[str, tuple[EditEvent, tuple[int, ...]]] = {
@@ -78,6 +85,18 @@ class World:
         return {alert["order_id"] for alert in self.rows["alerts"] if alert["cause"].startswith(TAKEN_OTHERWISE)}
 
     @cached_property
+    def fees(self) -> dict[str, int]:
+        """What guests who took their bookings back have paid for that."""
+        done = [each for each in self.rows["guest_cancellations"] if each["state"] == CancellationState.DONE]
+        return {each["order_id"]: each["fee"] for each in done}
+
+    @cached_property
+    def captured_fees(self) -> dict[str, int]:
+        """Those fees that were captured out of what was held: all that the booking is paid with."""
+        taken = {each["order_id"] for each in self.rows["payments"] if 0 < each["captured"] < each["authorized"]}
+        return {order_id: fee for order_id, fee in self.fees.items() if fee and order_id in taken}
+
+    @cached_property
     def edits(self) -> dict[str, list[Row]]:
         return _grouped(self.rows["order_edits"], "order_id")
 
@@ -98,6 +117,7 @@ def moving(shop: Shop) -> list[tuple[Any, ...]]:
         UNION ALL SELECT 'capture', id, state FROM capture_jobs
             WHERE state = 'active' OR state = 'waiting' AND due_at < now()
         UNION ALL SELECT 'refund', id, state FROM refunds WHERE state IN ('initiated', 'processing')
+        UNION ALL SELECT 'cancellation', awaits, state FROM guest_cancellations WHERE state = 'settling'
         UNION ALL SELECT 'edit', id, state FROM order_edits WHERE state = 'authorizing'
         UNION ALL SELECT 'email', id, state FROM emails WHERE state IN ('pending', 'sending')
         UNION ALL SELECT 'webhook', id, state FROM webhook_events WHERE state = 'received'
@@ -135,6 +155,8 @@ def rows(connection: psycopg.Connection[Row]) -> dict[str, list[Row]]:
         "capture_jobs",
         "voids",
         "refunds",
+        "guest_tokens",
+        "guest_cancellations",
         "intents",
         "emails",
         "timeline",
@@ -188,7 +210,8 @@ def canceled_stays_canceled(world: World) -> Iterator[str]:
         amounts: Counter[str] = Counter()
         for effect in world.ledger.get(payment["reference"], []):
             amounts[effect["operation"]] += effect["amount"]
-        kept = amounts[CAPTURED] > amounts["refund.created"] - amounts["refund.failed"]
+        fee = world.fees.get(order["id"], 0)
+        kept = amounts[CAPTURED] - fee > amounts["refund.created"] - amounts["refund.failed"]
         is_known = order["cancellation_refund"] == "skipped" or order["id"] in world.alarmed
         if order["status"] == OrderStatus.CANCELED and kept and not is_known:
             yield f"2: order {order['id']} is canceled, its money was taken, and nobody was told"
@@ -211,7 +234,9 @@ def one_operation_has_one_key(world: World) -> Iterator[str]:
     for operation, prefix, row in rows:
         expected[payments[row["payment_id"]], operation].add(f"{prefix}:{row['id']}")
     for refund in world.rows["refunds"]:
-        keys = {f"refund:{refund['id']}:{generation}" for generation in range(1, refund["generation"] + 1)}
+        key = refund["key"] or f"refund:{refund['id']}"
+        keys = {f"{key}:{generation}" for generation in range(1, refund["generation"] + 1)}
+        keys |= {key} if refund["key"] else set()
         expected[payments[refund["payment_id"]], "refund"] |= keys
     for reference in payments.values():
         for request in world.requests.get(reference, []):
@@ -258,8 +283,10 @@ def rows_agree_with_the_provider(world: World) -> Iterator[str]:
         amounts: Counter[str] = Counter()
         for effect in effects:
             amounts[effect["operation"]] += effect["amount"]
-        authorized = ([effect["amount"] for effect in effects if effect["operation"] in HELD] or [0])[-1]
         captured = amounts[CAPTURED]
+        held = [effect["amount"] for effect in effects if effect["operation"] in HELD]
+        never_held = sum(amounts[operation] for operation in RELEASED)  # closed before anybody has paid
+        authorized = (held or [never_held])[-1]
         released = authorized - captured if captured else sum(amounts[operation] for operation in RELEASED)
         there = authorized, captured, released, amounts["refund.created"] - amounts["refund.failed"]
         here = payment["authorized"], payment["captured"], payment["released"], payment["refunded"]
@@ -291,7 +318,7 @@ def the_timeline_explains_every_state(world: World) -> Iterator[str]:
 
 def the_shopper_is_told_once(world: World) -> Iterator[str]:
     """Of every cancel there is one e-mail; one that came twice came under one Message-ID, after a lost answer."""
-    cancels = Template.ORDER_CANCELED, Template.PAID_ORDER_CANCELED
+    cancels = Template.ORDER_CANCELED, Template.PAID_ORDER_CANCELED, Template.BOOKING_CANCELED
     letters = Counter(email["order_id"] for email in world.rows["emails"] if email["template"] in cancels)
     for order_id, order in world.orders.items():
         if (order["status"] == OrderStatus.CANCELED) != (letters[order_id] == 1):
@@ -312,6 +339,7 @@ def a_collection_says_what_an_order_costs(world: World) -> Iterator[str]:
         order = world.orders[collection["order_id"]]
         name, amount = f"collection: order {order['id']}", collection["amount"]
         cost = order["shipping"] + sum(_with_tax(line) for line in lines[order["id"]])
+        cost = world.captured_fees.get(order["id"], cost)
         shares = sum(payment["amount"] for payment in payments[order["id"]])
         if cost != amount:
             yield f"{name} has lines for {cost} and is to be paid with {amount}"
@@ -355,13 +383,46 @@ def an_edit_is_told_of_once(world: World) -> Iterator[str]:
         edits = [edit for edit in world.edits.get(order_id, []) if edit["state"] in ENDS]
         if sorted(ended) != sorted((edit["id"], ENDS[edit["state"]][0]) for edit in edits):
             yield f"edit: the timeline of order {order_id} says {ended}"
-        cost = order["total"]
+        cost = world.captured_fees.get(order_id, order["total"])
         for entry in (entry["data"] for entry in told if entry["event"] == EditEvent.APPLIED):
             if entry["total_before"] != cost:
                 yield f"edit: order {order_id} cost {cost}, and {entry['total_before']} before {entry['edit_id']}"
             cost = entry["total"]
         if cost != costs[order_id]:
             yield f"edit: order {order_id} costs {cost} by its timeline, {costs[order_id]} by its collection"
+
+
+def a_guest_pays_the_fee_and_hears_of_it(world: World) -> Iterator[str]:
+    """Of a booking that its guest took back the fee is kept and no more; of one that stands nothing was given back.
+
+    Everybody who asked was told the same, the link that was used is used up, and the hotel knows.
+    """
+    payments = {payment["order_id"]: payment for payment in world.rows["payments"]}
+    used = {token["id"] for token in world.rows["guest_tokens"] if token["used_at"]}
+    answers = _grouped([each for each in world.rows["intents"] if each["operation"] == "cancel_booking"], "subject")
+    letters = Counter(mail["order_id"] for mail in world.rows["emails"] if mail["template"] == HOTEL_MAIL)
+    for each in world.rows["guest_cancellations"]:
+        name, order = f"booking: {each['order_id']}", world.orders[each["order_id"]]
+        if each["state"] == CancellationState.SETTLING:
+            if order["status"] != OrderStatus.CANCELING:
+                yield f"{name} is {order['status']} while its cancel is settling"
+            continue
+        if each["state"] == CancellationState.REFUSED:
+            continue
+        payment = payments[each["order_id"]]
+        kept = payment["captured"] - payment["refunded"] - payment["refunding"]
+        if kept > each["fee"] and each["order_id"] not in world.alarmed:
+            yield f"{name} was to cost {each['fee']}, and {kept} are kept"
+        if (order["status"], order["cancellation_source"]) != (OrderStatus.CANCELED, "guest"):
+            yield f"{name} is {order['status']} by {order['cancellation_source']}, and its guest's cancel done"
+        if each["token_id"] not in used or letters[each["order_id"]] != 1:
+            yield f"{name} has {letters[each['order_id']]} e-mails to its hotel, and the link is used: {used}"
+    for order_id, asked in answers.items():
+        told = {MOMENT.sub("", each["answer_body"]) for each in asked if each["answer_status"] == 200}
+        if len(told) > 1:
+            yield f"booking: {order_id} has different answers: {told}"
+        if bool(told) != (order_id in world.fees):
+            yield f"booking: {order_id} was answered {told}, and its cancel has cost {world.fees.get(order_id)}"
 
 
 RULES: tuple[Callable[[World], Iterator[str]], ...] = (
@@ -376,6 +437,7 @@ RULES: tuple[Callable[[World], Iterator[str]], ...] = (
     a_collection_says_what_an_order_costs,
     an_order_waits_for_its_edit,
     an_edit_is_told_of_once,
+    a_guest_pays_the_fee_and_hears_of_it,
 )
 
 

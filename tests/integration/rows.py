@@ -15,11 +15,10 @@ UNANSWERED = {"answer_status": None, "answer_body": None, "ended_at": None}
 
 #: What must stand beside each state.
 BESIDE: Mapping[str, Callable[[str], Row]] = {
-    "orders": lambda state: (
-        {"canceled_at": "now", "cancellation_source": "test"}
-        if state == "canceled"
-        else {"canceled_at": None, "cancellation_source": None}
-    ),
+    "orders": lambda state: {
+        "canceled": {"canceled_at": "now", "cancellation_source": "test"},
+        "canceling": {"canceled_at": None, "cancellation_source": None, "kind": "booking"},
+    }.get(state, {"canceled_at": None, "cancellation_source": None}),
     "payments": lambda state: {
         "voided": {"captured": 0, "released": 1000, "refunded": 0},
         "captured": {"captured": 1000, "released": 0, "refunded": 0},
@@ -35,6 +34,7 @@ BESIDE: Mapping[str, Callable[[str], Row]] = {
         "last_error": "declined" if state == "failed" else None,
     },
     "intents": lambda state: UNANSWERED if state in intents.RUNNING else ANSWERED,
+    "guest_cancellations": lambda state: {"settled_at": None if state == "settling" else "now"},
     "order_edits": lambda state: {"settled_at": None if state == "authorizing" else "now"},
     "emails": lambda state: {"sent_at": "now" if state == "sent" else None},
     "webhook_events": lambda state: {"ended_at": None if state == "received" else "now"},
@@ -55,7 +55,7 @@ def update(db: psycopg.Connection, table: str, identifier: str, **row: Any) -> N
     assert changed.rowcount == 1
 
 
-def an_order(db: psycopg.Connection, status: str = "pending", order_id: str = "ord_1") -> None:
+def an_order(db: psycopg.Connection, status: str = "pending", order_id: str = "ord_1", **more: Any) -> None:
     row = {
         "currency": "USD",
         "total": 1000,
@@ -65,7 +65,8 @@ def an_order(db: psycopg.Connection, status: str = "pending", order_id: str = "o
         "kind": "retail",
     }
     times = {"placed_at": "now", "grace_until": "now"}
-    insert(db, "orders", id=order_id, status=status, **row, **times, **BESIDE["orders"](status))
+    row |= {"id": order_id, "status": status} | times | BESIDE["orders"](status)
+    insert(db, "orders", **row | more)
     insert(db, "payment_collections", order_id=order_id, amount=1000)
 
 
@@ -126,6 +127,32 @@ def a_webhook(db: psycopg.Connection, state: str = "received", **more: Any) -> N
     row = {"id": "whe_1", "provider": "stripe", "event_id": "evt_1", "type": "payment_intent.succeeded"}
     row |= {"concern": "payment", "object_id": "pi_1", "reference": "pi_1", "created": "now", "livemode": False}
     insert(db, "webhook_events", **row | {"state": state} | BESIDE["webhook_events"](state) | more)
+
+
+def a_policy(db: psycopg.Connection, **more: Any) -> None:
+    insert(db, "policies", **{"id": "flexible", "version": 1, "body": "{}"} | more)
+
+
+def a_booking(db: psycopg.Connection, status: str = "pending", **more: Any) -> None:
+    """A booking of two nights, and the link to it."""
+    an_order(db, status, kind="booking")
+    a_policy(db)
+    row = {"order_id": "ord_1", "hotel": "sea", "hotel_name": "Sea", "hotel_email": "desk@example.com"}
+    row |= {"check_in": "2026-07-01 15:00", "check_out": "2026-07-03 11:00", "time_zone": "Europe/Lisbon"}
+    row |= {"ends_at": "2026-07-03 10:00Z", "policy_id": "flexible", "policy_version": "1"}
+    insert(db, "bookings", **row | more)
+    a_guest_token(db)
+
+
+def a_guest_token(db: psycopg.Connection, **more: Any) -> None:
+    row = {"id": "gtk_1", "hash": bytes(32), "kid": "new", "order_id": "ord_1", "actions": ["view", "cancel"]}
+    insert(db, "guest_tokens", **row | {"expires_at": "now"} | more)
+
+
+def a_guest_cancellation(db: psycopg.Connection, state: str = "settling", **more: Any) -> None:
+    row = {"id": "gcn_1", "order_id": "ord_1", "intent_id": "int_1", "token_id": "gtk_1", "reason": "r"}
+    row |= {"priced_at": "now", "paid": 1000, "fee": 400, "refund": 600, "rule": "rule_1", "description": "d"}
+    insert(db, "guest_cancellations", **row | {"state": state} | BESIDE["guest_cancellations"](state) | more)
 
 
 def a_history(db: psycopg.Connection) -> None:

@@ -13,6 +13,7 @@ import pytest
 from falcon.inspect import inspect_routes
 
 from gateway.app import create_app
+from tests.hotel import Hotel
 from tests.shop import Shop
 
 #: What a run may try on each operation and phase; the seed makes two runs try the same.
@@ -35,11 +36,15 @@ orders = {{ values = {orders} }}
 intents = {{ values = {intents} }}
 alerts = {{ values = {alerts} }}
 items = {{ values = ["1", "2"] }}
+bookings = {{ values = {bookings} }}
+hotels = {{ values = ["seaside"] }}
 
 [parameters]
 "path.order_id" = {{ dictionary = "orders", probability = 0.5 }}
 "path.item_id" = {{ dictionary = "items", probability = 0.5 }}
 "path.intent_id" = {{ dictionary = "intents", probability = 0.5 }}
+"path.booking_id" = {{ dictionary = "bookings", probability = 0.8 }}
+"path.slug" = {{ dictionary = "hotels", probability = 0.9 }}
 "path.alert_id" = {{ dictionary = "alerts", probability = 0.5 }}
 
 [[operations]]
@@ -60,6 +65,24 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "402", "403",
 [[operations]]
 include-name = "POST /policies/preview"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "422"]
+
+# The same of a policy; a booking needs one that there is, and a time zone.
+[[operations]]
+include-name = "PUT /policies/{{policy_id}}"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "422", "5xx"]
+
+[[operations]]
+include-name = "POST /bookings"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "409", "422", "5xx"]
+
+# A token in the body outweighs the one in the query, and nobody guesses a quote.
+[[operations]]
+include-name = "POST /hotels/{{slug}}/bookings/{{booking_id}}"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "409", "422", "5xx"]
+
+[[operations]]
+include-name = "POST /hotels/{{slug}}/bookings/{{booking_id}}/cancel"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "409", "422", "5xx"]
 
 # Nothing here is signed by Stripe.
 [[operations]]
@@ -86,7 +109,19 @@ def test_whatever_the_shop_sends_is_answered_as_described(shop: Shop, tmp_path: 
     orders = [shop.buy().order_id for _ in range(3)]
     accepted = shop.http.put("/stock/SCHEMA", json={"quantity": 1}, headers=shop.bearer("service") | ASYNC)
     credentials = f'bearer.bearer = "{_token(shop.bearer("service"))}"'
-    _attack(shop, tmp_path, credentials, orders, [accepted.json()["intent"]], "--exclude-path-regex=^/(store|api)/")
+    bookings = [Hotel(shop).book().booking_id for _ in range(2)]
+    choice = "--exclude-path-regex=^/(store|api|hotels)/"
+    _attack(shop, tmp_path, credentials, orders, [accepted.json()["intent"]], choice, bookings=bookings)
+
+
+@pytest.mark.timeout(400)
+def test_whatever_a_guest_sends_is_answered_as_described(shop: Shop, tmp_path: Path) -> None:
+    hotel = Hotel(shop)
+    stay = hotel.book(hotel={"slug": "seaside", "name": "Seaside", "email": "desk@example.com", "time_zone": "UTC"})
+    accepted = hotel.cancel(hotel.book(), headers=ASYNC)
+    credentials = f'guest.api_key = "{stay.token}"'
+    choice = "--include-path-regex=^/(hotels/|intents)"
+    _attack(shop, tmp_path, credentials, ["ord_none"], [accepted.json()["intent"]], choice, bookings=[stay.booking_id])
 
 
 @pytest.mark.timeout(400)
@@ -133,6 +168,7 @@ def _attack(
     intents: list[str],
     choice: str,
     alerts: Sequence[str] = ("alr_none",),
+    bookings: Sequence[str] = ("bkg_none",),
 ) -> None:
     """Run schemathesis with all its checks; whatever it finds fails the test, with its own report."""
     configuration = root / "schemathesis.toml"
@@ -140,6 +176,7 @@ def _attack(
         "orders": json.dumps(orders),
         "intents": json.dumps(intents),
         "alerts": json.dumps(list(alerts)),
+        "bookings": json.dumps(list(bookings)),
     }
     configuration.write_text(CONFIGURATION.format(credentials=credentials, **known))
     document = f"{shop.urls['gateway']}/openapi.json"

@@ -34,10 +34,22 @@ FILL = """
         SELECT 'rfd_' || id, order_id, id, 1, 's', 'a', 'failed', 'e', now() FROM payments;
     INSERT INTO intents (id, operation, subject, actor, idempotency_key, fingerprint, payload)
         SELECT 'int_' || id, 'cancel_order', id, 'a', nullif(length(id) % 2, 0), '', '{{}}' FROM orders;
+    INSERT INTO intents (id, operation, subject, actor, fingerprint, payload, state, awaits, answer_status, answer_body,
+                         ended_at)
+        SELECT 'int_of_' || id, 'cancel_booking', id, 'a', '', '{{}}', 'done', 'rfd_' || id, 200, '{{}}', now()
+        FROM orders;
     INSERT INTO order_edits (id, order_id, intent_id, state, before, after, total_before, total_after, payment_id,
                              authorize, money)
         SELECT 'edit_' || id, id, 'int_' || id, 'authorizing', '{{}}', '{{}}', 1, 2, 'pay_' || id, 2, 'increment'
         FROM orders;
+    INSERT INTO policies SELECT 'policy_' || id, 1, '{{}}' FROM orders;
+    INSERT INTO bookings SELECT id, 'h', 'n', 'e', now(), now() + interval '1 day', 'z', now(), 'policy_' || id, 1
+        FROM orders;
+    INSERT INTO guest_tokens (id, hash, kid, order_id, actions, expires_at)
+        SELECT 'gtk_' || id, sha256(id::bytea), 'k', id, '{{view}}', now() FROM orders;
+    INSERT INTO guest_cancellations (id, order_id, intent_id, token_id, reason, priced_at, paid, fee, refund, rule,
+                                     description)
+        SELECT 'gcn_' || id, id, 'int_' || id, 'gtk_' || id, 'r', now(), 1, 0, 1, 'free', 'd' FROM orders;
     INSERT INTO outbox SELECT id, 'void.payment', now() + interval '1 hour' FROM voids;
     INSERT INTO emails (id, order_id, cause, template, recipient, context)
         SELECT 'mail_' || id, id, id, 't', 'r', '{{}}' FROM orders;
@@ -49,7 +61,7 @@ FILL = """
         SELECT 'drift_' || id, id, order_id, 'hold', '{{}}', '{{}}' FROM payments;
     UPDATE payments SET check_at = now() + interval '1 hour';
     INSERT INTO pace SELECT id FROM orders;
-    ANALYZE;
+    VACUUM ANALYZE;
 """
 
 

@@ -8,13 +8,15 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from shared.domain import edits, emails, intents, orders, payments, refunds, webhooks
+from shared.domain import bookings, edits, emails, intents, orders, payments, refunds, webhooks
 from shared.domain.transitions import moves
 from tests.integration.rows import (
     ANSWERED,
     BESIDE,
     Row,
+    a_booking,
     a_captured_payment,
+    a_guest_cancellation,
     a_history,
     a_job,
     a_payment,
@@ -47,6 +49,13 @@ GUARDED: Mapping[str, tuple[Mapping[Any, Any], Any, str, str, tuple[Callable[...
         "state",
         "rfd_1",
         (an_order, a_captured_payment, a_refund),
+    ),
+    "guest_cancellations": (
+        bookings.TRANSITIONS,
+        bookings.CancellationState,
+        "state",
+        "gcn_1",
+        (a_booking, an_intent, a_guest_cancellation),
     ),
     "intents": (intents.TRANSITIONS, intents.IntentState, "state", "int_1", (an_intent,)),
     "order_edits": (

@@ -3,13 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shared.domain.cancel import Cancelable, Verdict, judge
-from shared.domain.orders import OrderStatus
+from shared.domain.orders import OrderKind, OrderStatus
 from shared.domain.payments import CaptureState, PaymentStatus
-from shared.errors import LateCancel, OwnershipViolation, PartialCapture, Problem
+from shared.errors import IsBooking, LateCancel, OwnershipViolation, PartialCapture, Problem
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 GRACE_UNTIL = NOON + timedelta(hours=1)
@@ -20,8 +20,9 @@ def order(
     payment: PaymentStatus = PaymentStatus.AUTHORIZED,
     capture: CaptureState | None = CaptureState.WAITING,
     customer_id: str | None = "cus_1",
+    kind: OrderKind = OrderKind.RETAIL,
 ) -> Cancelable:
-    return Cancelable(status, customer_id, GRACE_UNTIL, payment, (capture,))
+    return Cancelable(kind, status, customer_id, GRACE_UNTIL, payment, (capture,))
 
 
 def test_a_held_order_is_canceled_and_its_hold_voided() -> None:
@@ -81,7 +82,19 @@ def test_a_customer_takes_back_an_order_of_their_own() -> None:
     assert judge(order(), NOON, "cus_1") is Verdict.CANCEL_AND_VOID
 
 
+@pytest.mark.parametrize("status", list(OrderStatus))
+def test_a_booking_is_not_taken_back_as_an_order_is_however_it_stands(status: OrderStatus) -> None:
+    with pytest.raises(IsBooking):
+        judge(order(status, kind=OrderKind.BOOKING), NOON, None)
+
+
+def test_a_customer_does_not_even_learn_that_it_is_somebody_elses_booking() -> None:
+    with pytest.raises(OwnershipViolation):
+        judge(order(customer_id="cus_2", kind=OrderKind.BOOKING), NOON, "cus_1")
+
+
 @given(
+    kind=st.sampled_from(OrderKind),
     status=st.sampled_from(OrderStatus),
     payment=st.sampled_from(PaymentStatus),
     capture=st.none() | st.sampled_from(CaptureState),
@@ -90,6 +103,7 @@ def test_a_customer_takes_back_an_order_of_their_own() -> None:
     minutes=st.integers(-120, 120),
 )
 def test_whatever_is_canceled_was_free_to_be_canceled(
+    kind: OrderKind,
     status: OrderStatus,
     payment: PaymentStatus,
     capture: CaptureState | None,
@@ -97,12 +111,14 @@ def test_whatever_is_canceled_was_free_to_be_canceled(
     customer: str | None,
     minutes: int,
 ) -> None:
+    assume(kind is OrderKind.BOOKING or status is not OrderStatus.CANCELING)  # which Postgres does not let it be
     now = GRACE_UNTIL + timedelta(minutes=minutes)
     try:
-        verdict = judge(order(status, payment, capture, owner), now, customer)
+        verdict = judge(order(status, payment, capture, owner, kind), now, customer)
     except Problem as refusal:
         assert refusal.http_status in (403, 409, 422)  # noqa: PT017  # which refusal it is, others tell
         return
+    assert kind is OrderKind.RETAIL
     assert customer in (None, owner)
     assert (verdict is Verdict.ALREADY_CANCELED) == (status is OrderStatus.CANCELED)
     if verdict is not Verdict.ALREADY_CANCELED:

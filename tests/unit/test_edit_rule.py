@@ -22,11 +22,12 @@ from shared.domain.edits import (
     judge,
     set_quantity,
 )
-from shared.domain.orders import OrderStatus
+from shared.domain.orders import OrderKind, OrderStatus
 from shared.domain.payments import CaptureState, PaymentStatus, Provider
 from shared.errors import (
     IncrementUnavailable,
     Invalid,
+    IsBooking,
     LastItem,
     LateEdit,
     NoPrice,
@@ -49,6 +50,7 @@ def order(**changes: Any) -> Editable:
     """Two tees of 16.50 and 5.00 shipping, held on a card."""
     return replace(
         Editable(
+            kind=OrderKind.RETAIL,
             status=OrderStatus.PENDING,
             customer_id="cus_1",
             grace_until=NOON + timedelta(hours=1),
@@ -72,6 +74,12 @@ def test_an_open_order_may_be_changed() -> None:
 def test_nobody_changes_what_is_not_theirs() -> None:
     with pytest.raises(OwnershipViolation):
         judge(order(), NOON, "cus_2")
+
+
+@pytest.mark.parametrize("status", list(OrderStatus))
+def test_a_booking_is_not_changed_as_an_order_is_however_it_stands(status: OrderStatus) -> None:
+    with pytest.raises(IsBooking):
+        judge(order(kind=OrderKind.BOOKING, status=status), NOON, None)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.booking_requests import CancellationPolicy, PolicyPreview
 from shared.domain.policies import Fee, Policy, Rule
-from shared.requests import CancellationPolicy, PolicyPreview
 
 POLICY: dict[str, Any] = {
     "rules": [

@@ -29,14 +29,14 @@ TOTAL = 1000
 #: One line a status of ours, one word for each way in which the provider sees it, in the order of `Hold`.
 PAIRS = """
                     unconfirmed held    partly_captured         captured           released           missing
-unpaid              drift       drift   drift                   drift              drift              drift
+unpaid              agreed      paid    paid                    paid               released_elsewhere drift
 authorized          drift       agreed  partly_captured_elsewhere captured_elsewhere released_elsewhere drift
 capturing           drift       busy    ended                   ended              ended              drift
 captured            drift       drift   drift                   agreed             drift              drift
 partially_captured  drift       drift   agreed                  agreed             drift              drift
 partially_refunded  drift       drift   agreed                  agreed             drift              drift
 refunded            drift       drift   agreed                  agreed             drift              drift
-voiding             drift       busy    ended                   ended              ended              drift
+voiding             busy        busy    ended                   ended              ended              drift
 voided              drift       drift   drift                   drift              agreed             drift
 """
 
@@ -57,8 +57,9 @@ def table(text: str) -> dict[tuple[str, str], str]:
 
 
 def amounts(hold: Hold, captured: int = TOTAL) -> Amounts:
-    """What such a hold of 1000 looks like."""
+    """What such a hold of 1000 looks like; nothing is held before it is confirmed."""
     return {
+        Hold.UNCONFIRMED: Amounts(0, 0, 0),
         Hold.PARTLY_CAPTURED: Amounts(TOTAL, min(captured, 400), 0),
         Hold.CAPTURED: Amounts(TOTAL, captured, TOTAL - captured),
         Hold.RELEASED: Amounts(TOTAL, 0, TOTAL),
@@ -68,7 +69,8 @@ def amounts(hold: Hold, captured: int = TOTAL) -> Amounts:
 @pytest.mark.parametrize(("status", "hold"), list(product(PaymentStatus, Hold)))
 def test_every_pair_of_our_status_and_the_hold_at_the_provider(status: PaymentStatus, hold: Hold) -> None:
     theirs = amounts(hold)
-    ours = Amounts(TOTAL, 0, 0) if status is PaymentStatus.AUTHORIZED else theirs
+    before = {PaymentStatus.UNPAID: Amounts(0, 0, 0), PaymentStatus.AUTHORIZED: Amounts(TOTAL, 0, 0)}
+    ours = before.get(status, theirs)
     seen = None if hold is Hold.MISSING else theirs
     assert judge(status, ours, hold, seen, TOTAL, canceled=False) == table(PAIRS)[status, hold]
 
@@ -83,6 +85,12 @@ def test_the_tables_here_name_every_state() -> None:
 @pytest.mark.parametrize(
     ("status", "ours", "hold", "theirs", "finding"),
     [
+        # Whatever is paid of a booking that was registered before is written down, more or less than it costs.
+        (PaymentStatus.UNPAID, (0, 0, 0), Hold.HELD, (1500, 0, 0), Finding.PAID),
+        (PaymentStatus.UNPAID, (0, 0, 0), Hold.HELD, (800, 0, 0), Finding.PAID),
+        (PaymentStatus.UNPAID, (0, 0, 0), Hold.CAPTURED, (1000, 400, 600), Finding.PAID),
+        # What is not confirmed holds nothing, and nothing was ever taken or given back of it.
+        (PaymentStatus.UNPAID, (0, 0, 0), Hold.UNCONFIRMED, (1000, 0, 0), Finding.DRIFT),
         # Somebody had more held.
         (PaymentStatus.AUTHORIZED, (1000, 0, 0), Hold.HELD, (1500, 0, 0), Finding.AUTHORIZATION_CHANGED),
         # What was captured pays for the order, or does not.
@@ -113,6 +121,7 @@ def test_the_tables_here_name_every_state() -> None:
         # More than was held: our rows could not even say so.
         (PaymentStatus.AUTHORIZED, (1000, 0, 0), Hold.CAPTURED, (1000, 1100, -100), Finding.DRIFT),
         (PaymentStatus.AUTHORIZED, (1000, 0, 0), Hold.CAPTURED, (1000, 1100, 0), Finding.DRIFT),
+        (PaymentStatus.UNPAID, (0, 0, 0), Hold.CAPTURED, (1000, 1100, 0), Finding.DRIFT),
     ],
 )
 def test_what_other_amounts_mean(
@@ -133,6 +142,12 @@ def test_of_a_canceled_order_nothing_may_be_held_any_more(status: PaymentStatus,
     same = amounts(hold)
     finding = judge(status, same, hold, same, TOTAL, canceled=True)
     assert finding is (Finding.DRIFT if hold is Hold.PARTLY_CAPTURED else Finding.AGREED)
+
+
+@pytest.mark.parametrize("hold", [Hold.HELD, Hold.PARTLY_CAPTURED, Hold.CAPTURED])
+def test_what_is_paid_is_written_down_also_when_the_booking_is_canceled_by_now(hold: Hold) -> None:
+    finding = judge(PaymentStatus.UNPAID, Amounts(0, 0, 0), hold, amounts(hold), TOTAL, canceled=True)
+    assert finding is Finding.PAID
 
 
 AMOUNT = st.integers(-10, 2000)

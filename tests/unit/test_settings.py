@@ -12,6 +12,7 @@ def test_an_environment_makes_a_configuration_with_sensible_defaults(environment
     loaded = settings.load(environment)
     assert loaded.profile == "production"
     assert (loaded.grace_period, loaded.wait, loaded.body_limit) == (3600, 10, 65536)
+    assert (loaded.quote_validity, loaded.guest_token_leeway) == (600, 2592000)
     assert loaded.provider_read_timeout < loaded.wait
 
 

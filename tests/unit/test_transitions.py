@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain import emails, intents, orders, payments, refunds, webhooks
+from shared.domain import bookings, emails, intents, orders, payments, refunds, webhooks
 from shared.domain.transitions import IllegalTransition, advance, moves
 
 #: Each table as sentences "state + event = state"; whatever is not said here is illegal.
@@ -20,6 +20,11 @@ TABLES: list[tuple[Mapping[Any, Any], type[StrEnum], type[StrEnum], str]] = [
         pending + order_canceled = canceled
         pending + order_captured = captured
         captured + order_canceled = canceled
+        pending + order_canceling = canceling
+        captured + order_canceling = canceling
+        canceling + order_canceled = canceled
+        canceling + order_stands = pending
+        canceling + order_stands_captured = captured
         """,
     ),
     (
@@ -48,6 +53,13 @@ TABLES: list[tuple[Mapping[Any, Any], type[StrEnum], type[StrEnum], str]] = [
         voiding + payment_voided = voided
         voiding + void_overtaken_by_capture = captured
         voiding + void_refused = authorized
+        voiding + closing_refused = unpaid
+        unpaid + payment_authorized = authorized
+        unpaid + payment_captured = captured
+        unpaid + payment_partly_captured_elsewhere = partially_captured
+        unpaid + authorization_lapsed = voided
+        unpaid + authorization_canceled = voided
+        unpaid + void_started = voiding
         captured + payment_partially_refunded = partially_refunded
         captured + payment_refunded = refunded
         partially_captured + payment_partially_refunded = partially_refunded
@@ -59,6 +71,15 @@ TABLES: list[tuple[Mapping[Any, Any], type[StrEnum], type[StrEnum], str]] = [
         refunded + payment_partially_refunded = partially_refunded
         refunded + capture_stands = captured
         refunded + partial_capture_stands = partially_captured
+        """,
+    ),
+    (
+        bookings.TRANSITIONS,
+        bookings.CancellationState,
+        bookings.CancellationEvent,
+        """
+        settling + settled = done
+        settling + refused = refused
         """,
     ),
     (
@@ -181,6 +202,7 @@ def test_a_table_holds_nothing_but_its_own_states_and_events(
     [
         (orders.TRANSITIONS, {"canceled"}),
         (payments.TRANSITIONS, {"voided"}),
+        (bookings.TRANSITIONS, {"done", "refused"}),
         (payments.CAPTURE_TRANSITIONS, {"done", "removed", "failed"}),
         (payments.VOID_TRANSITIONS, {"released", "overtaken", "refused"}),
         (emails.TRANSITIONS, {"sent", "refused"}),
@@ -203,6 +225,12 @@ def test_money_that_was_voided_is_never_captured_and_the_other_way_round() -> No
     assert after[payments.PaymentStatus.VOIDED] == set()
     for status in payments.REFUNDABLE:
         assert after[status] <= set(payments.REFUNDABLE)
+
+
+def test_a_booking_whose_money_is_being_settled_is_canceled_or_is_what_it_was() -> None:
+    before = {start for start, end in moves(orders.TRANSITIONS) if end == orders.OrderStatus.CANCELING}
+    after = {end for start, end in moves(orders.TRANSITIONS) if start == orders.OrderStatus.CANCELING}
+    assert after == before | {orders.OrderStatus.CANCELED}
 
 
 def test_moves_are_the_changes_of_state_and_leave_out_what_stays() -> None:

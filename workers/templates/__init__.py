@@ -18,7 +18,10 @@ _parts = {name: _environment.get_template(name) for name in _environment.list_te
 
 def compose(letter: Letter) -> Mail:
     """Fill a letter's template; the same letter gives the same Message-ID."""
-    context = letter.context | {"amount": money.text(letter.context["total"], letter.context["currency"])}
+    currency = letter.context["currency"]
+    context = letter.context | {"amount": money.text(letter.context["total"], currency)}
+    if "fee" in letter.context:
+        context |= {"fee_text": money.text(letter.context["fee"], currency)}
     return Mail(
         message_id=f"{letter.cause}.{letter.template}",
         recipient=letter.recipient,

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import combinations_with_replacement
+from typing import Any
 
+from shared import tokens
 from shared.domain.intents import TASK_OF
 from shared.domain.intents import Operation as Intent
 from shared.queues import Task
@@ -135,6 +138,62 @@ def refunded_there(rig: Rig, sale: Sale) -> None:
     rig.at_dashboard(sale, "refund", {"amount": 1000})
 
 
+def booked(rig: Rig, sale: Sale) -> None:
+    """A booking is registered whose money is held; to take it back costs ten percent, and nothing before it is paid."""
+    book(rig, sale, POLICY)
+
+
+def booked_for_a_fee(rig: Rig, sale: Sale) -> None:
+    """The same, and the fee is captured out of what is held."""
+    book(rig, sale, POLICY | {"capture_fee": True})
+
+
+def book(rig: Rig, sale: Sale, policy: dict[str, Any]) -> None:
+    """Register a booking under this policy, unless the sale is registered."""
+    if not rig.sql("SELECT FROM orders WHERE id = %s", sale.order_id):
+        rig.ask(Request("PUT", f"/policies/{POLICY_ID}", rig.bearer("service"), policy))
+        rig.deliver_all()
+        rig.ask(booking(rig, sale))
+        rig.deliver_all()
+
+
+def approved(rig: Rig, sale: Sale) -> None:
+    """Its hotel has approved the booking; the capture waits for its worker."""
+    booked(rig, sale)
+    if not rig.sql("SELECT FROM capture_jobs WHERE order_id = %s", sale.order_id):
+        rig.run(arrived(rig, approval(rig, sale)))
+
+
+def confirmed(rig: Rig, sale: Sale) -> None:
+    """The booking is paid for, unless it was taken back before."""
+    approved(rig, sale)
+    message = rig.outboxed(Task.CAPTURE_PAYMENT)
+    if message:
+        rig.run(message)
+
+
+def refunding_guest(rig: Rig, sale: Sale) -> None:
+    """Its guest takes the booking back; the refund waits for its worker."""
+    confirmed(rig, sale)
+    if not rig.sql("SELECT FROM guest_cancellations WHERE order_id = %s", sale.order_id):
+        rig.run(arrived(rig, guest_cancel(rig, sale)))
+
+
+def releasing_guest(rig: Rig, sale: Sale) -> None:
+    """Its guest takes a booking back that is not paid for; the void waits for its worker."""
+    booked(rig, sale)
+    if not rig.sql("SELECT FROM guest_cancellations WHERE order_id = %s", sale.order_id):
+        rig.run(arrived(rig, guest_cancel(rig, sale)))
+
+
+def refunded_guest(rig: Rig, sale: Sale) -> None:
+    """The same, and the money is back; the booking is still to be canceled."""
+    refunding_guest(rig, sale)
+    message = rig.outboxed(Task.REFUND_PAYMENT)
+    if message:
+        rig.run(message)
+
+
 def registration(rig: Rig, sale: Sale) -> Request:
     """The shop tells of the order; always the same request."""
     return Request("POST", "/orders", rig.bearer("service"), sale.body, key=f"register-{sale.order_id}")
@@ -195,6 +254,34 @@ def elsewhere(rig: Rig, sale: Sale) -> Request:
     return Request("POST", f"/store/orders/{sale.order_id}/address", headers, address)
 
 
+def booking(rig: Rig, sale: Sale) -> Request:
+    """The hotel tells of the booking; always the same request."""
+    body = {
+        "booking_id": sale.order_id,
+        "hotel": {"slug": HOTEL, "name": "Seaside", "email": "desk@example.com", "time_zone": "Europe/Dublin"},
+        "email": "ann@example.com",
+        "currency": "USD",
+        "check_in": CHECK_IN,
+        "check_out": CHECK_OUT,
+        "policy_id": POLICY_ID,
+        "lines": [{"sku": SKU, "quantity": 2, "unit_price": 1900}],
+        "payment": {"provider": "stripe", "reference": sale.reference},
+    }
+    return Request("POST", "/bookings", rig.bearer("service"), body, key=f"book-{sale.order_id}")
+
+
+def approval(rig: Rig, sale: Sale) -> Request:
+    """The hotel approves the booking."""
+    return Request("POST", f"/bookings/{sale.order_id}/approve", rig.bearer("service"))
+
+
+def guest_cancel(rig: Rig, sale: Sale) -> Request:
+    """The guest takes the booking back."""
+    found = rig.sql("SELECT kid, id FROM guest_tokens WHERE order_id = %s ORDER BY id LIMIT 1", sale.order_id)
+    token = tokens.guest_token(rig.settings, *found[0]) if found else "gt_nobody"
+    return Request("POST", f"/hotels/{HOTEL}/bookings/{sale.order_id}", {}, {"token": token})
+
+
 def told(type: str, noun: str) -> Callable[[Rig, Sale], Webhook]:
     """The provider's event about the payment; a refund or a charge names the payment it belongs to."""
 
@@ -223,10 +310,63 @@ def message_of_capture(rig: Rig, sale: Sale) -> Message | None:
     return Message(Task.CAPTURE_PAYMENT, job_id) if job_id else None
 
 
+#: Under which a booking is made: to take it back costs ten percent from the first day on.
+POLICY: dict[str, Any] = {"rules": [{"days_before": 730, "percent": "10"}], "no_show": {"percent": "10"}}
+POLICY_ID, HOTEL = "pol_1", "seaside"
+
+#: Less than two years from when this is read, and far beyond any time that passes in a test.
+CHECK_IN, CHECK_OUT = (f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%dT12:00}" for days in (500, 503))
+
 #: What moves the money of an order that stands.
 STANDING = ("cancel", "capture", "cancel by operator")
 
 OPERATIONS: Mapping[str, Operation] = {
+    # Those of bookings come first: whoever gets a sale ready before others decides what it is.
+    "register booking": Operation(nothing, booking, calls="retrieve", meets=("register booking",)),
+    "guest cancel for a fee": Operation(
+        booked_for_a_fee, guest_cancel, calls="capture", meets=("guest cancel for a fee", "approve")
+    ),
+    "guest cancel": Operation(
+        confirmed, guest_cancel, calls="refund", meets=("guest cancel", "guest is refunded", "booking is settled")
+    ),
+    "guest cancel of a hold": Operation(
+        booked,
+        guest_cancel,
+        calls="cancel",
+        meets=("guest cancel of a hold", "approve", "capture of a booking", "comparison of a booking"),
+    ),
+    "approve": Operation(
+        booked,
+        approval,
+        meets=("guest cancel of a hold", "guest cancel for a fee", "approve", "hold of a guest is released"),
+    ),
+    "capture of a booking": Operation(
+        approved, message_of_capture, part_of="approve", meets=("guest cancel of a hold", "approve")
+    ),
+    "guest is refunded": Operation(
+        refunding_guest,
+        message_of(Task.REFUND_PAYMENT),
+        part_of="guest cancel",
+        meets=("guest cancel", "guest is refunded", "comparison of a refund"),
+    ),
+    "booking is settled": Operation(
+        refunded_guest, message_of(Task.SETTLE_BOOKING), part_of="guest cancel", meets=("guest cancel",)
+    ),
+    "hold of a guest is released": Operation(
+        releasing_guest,
+        message_of(Task.VOID_PAYMENT),
+        part_of="guest cancel of a hold",
+        meets=("hold of a guest is released", "approve", "comparison of a booking"),
+    ),
+    "comparison of a refund": Operation(
+        refunding_guest, comparison, part_of="comparison", meets=("guest is refunded",)
+    ),
+    "comparison of a booking": Operation(
+        booked, comparison, part_of="comparison", meets=("guest cancel of a hold", "hold of a guest is released")
+    ),
+    "booking declined": Operation(booked, cancel_by_operator, twin_of="guest cancel of a hold"),
+    "paid booking declined": Operation(confirmed, cancel_by_operator, twin_of="guest cancel"),
+    "paid booking refunded": Operation(confirmed, refund_of_most, twin_of="guest cancel"),
     "register": Operation(nothing, registration, calls="retrieve"),
     "cancel": Operation(registered, cancel_by_shopper, calls="cancel"),
     "cancel, signed in": Operation(registered, cancel_by_customer, twin_of="cancel"),

@@ -105,6 +105,8 @@ CANCEL_AND_EDIT = ("cancel", "authorize edit")
 CAPTURE_AND_EDIT = ("capture", "authorize edit")
 TWO_CANCELS = ("cancel", "cancel, signed in")
 
+TWO_GUESTS = ("guest cancel", "guest cancel")
+
 #: Without the locks alone, a task runs against the wall in SQL that stands behind them, which no task may.
 MUTATIONS: Mapping[str, Mutation] = {
     "the row locks": Mutation(row_locks, lambda rig: raced(rig, PHOTO_FINISH), "broke: "),
@@ -126,6 +128,10 @@ MUTATIONS: Mapping[str, Mutation] = {
     "the wait of a capture for an edit, and the guards": Mutation(
         both(waits, guards), lambda rig: raced(rig, CAPTURE_AND_EDIT), "6: "
     ),
+    "the row locks, with two guests": Mutation(row_locks, lambda rig: raced(rig, TWO_GUESTS), "broke: "),
+    "the row locks and the one live cancel of a guest": Mutation(
+        both(row_locks, guards, index("guest_cancellations_one_live")), lambda rig: raced(rig, TWO_GUESTS), "8: "
+    ),
     "the unique index of idempotency keys": Mutation(index("intents_key"), lambda rig: killed(rig, "cancel"), "4: "),
     "the sweeps": Mutation(sweeps, lambda rig: killed(rig, "cancel"), "7: "),
     "the rule of no call inside a transaction": Mutation(
@@ -133,6 +139,7 @@ MUTATIONS: Mapping[str, Mutation] = {
     ),
     "the derived key of a void": Mutation(derived_keys, lambda rig: killed(rig, "void"), "3: "),
     "the derived key of a refund": Mutation(derived_keys, lambda rig: killed(rig, "refund"), "3: "),
+    "the derived key of a guest's refund": Mutation(derived_keys, lambda rig: killed(rig, "guest cancel"), "3: "),
     "the derived key of an edit": Mutation(derived_keys, lambda rig: killed(rig, "edit"), "3: "),
     "the derived key of a capture": Mutation(derived_keys, lambda rig: killed(rig, "capture"), "3: "),
 }

@@ -11,27 +11,27 @@ from tests.unit.stripe.server import Server, intent
 
 
 @pytest.mark.parametrize(
-    ("shown", "status", "captured", "released"),
+    ("shown", "status", "amounts"),
     [
-        (intent("requires_payment_method"), HoldStatus.UNCONFIRMED, 0, 0),
-        (intent("requires_confirmation"), HoldStatus.UNCONFIRMED, 0, 0),
-        (intent("requires_action"), HoldStatus.UNCONFIRMED, 0, 0),
-        (intent("processing"), HoldStatus.UNCONFIRMED, 0, 0),
-        (intent("a status of next year"), HoldStatus.UNCONFIRMED, 0, 0),
-        (intent("requires_capture", capturable=3800), HoldStatus.HELD, 0, 0),
-        (intent("canceled"), HoldStatus.RELEASED, 0, 3800),
-        (intent("succeeded", received=3800), HoldStatus.CAPTURED, 3800, 0),
-        (intent("succeeded", received=1000), HoldStatus.PARTIALLY_CAPTURED, 1000, 2800),
-        (intent("requires_capture", received=1000, capturable=2800), HoldStatus.PARTIALLY_CAPTURED, 1000, 0),
+        (intent("requires_payment_method"), HoldStatus.UNCONFIRMED, (0, 0, 0)),
+        (intent("requires_confirmation"), HoldStatus.UNCONFIRMED, (0, 0, 0)),
+        (intent("requires_action"), HoldStatus.UNCONFIRMED, (0, 0, 0)),
+        (intent("processing"), HoldStatus.UNCONFIRMED, (0, 0, 0)),
+        (intent("a status of next year"), HoldStatus.UNCONFIRMED, (0, 0, 0)),
+        (intent("requires_capture", capturable=3800), HoldStatus.HELD, (3800, 0, 0)),
+        (intent("canceled"), HoldStatus.RELEASED, (3800, 0, 3800)),
+        (intent("succeeded", received=3800), HoldStatus.CAPTURED, (3800, 3800, 0)),
+        (intent("succeeded", received=1000), HoldStatus.PARTIALLY_CAPTURED, (3800, 1000, 2800)),
+        (intent("requires_capture", received=1000, capturable=2800), HoldStatus.PARTIALLY_CAPTURED, (3800, 1000, 0)),
     ],
 )
 def test_a_hold_is_read_as_what_has_become_of_its_money(
-    server: Server, provider: Stripe, shown: dict[str, Any], status: HoldStatus, captured: int, released: int
+    server: Server, provider: Stripe, shown: dict[str, Any], status: HoldStatus, amounts: tuple[int, int, int]
 ) -> None:
     server.say(200, shown)
     found = provider.read("pi_1")
-    assert (found.status, found.captured, found.released) == (status, captured, released)
-    assert (found.reference, found.currency, found.authorized) == ("pi_1", "USD", 3800)
+    assert (found.status, (found.authorized, found.captured, found.released)) == (status, amounts)
+    assert (found.reference, found.currency) == ("pi_1", "USD")
     assert server.asked[0]["query"] == {"expand[0]": ["latest_charge"]}
     assert "idempotency-key" not in server.asked[0]["headers"]
 

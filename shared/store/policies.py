@@ -1,0 +1,49 @@
+"""Policies of cancellation: every version that a booking may have been made under."""
+
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from shared.booking_requests import CancellationPolicy
+from shared.domain.policies import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A policy as it stood when somebody agreed to it."""
+
+    id: str
+    version: int
+    policy: Policy
+
+
+# One row for each change: the same policy set again is the version before.
+_SET = text("""
+    WITH latest AS (
+        SELECT version, body FROM policies WHERE id = :id ORDER BY version DESC LIMIT 1
+    ), fresh AS (
+        INSERT INTO policies (id, version, body)
+        SELECT :id, coalesce((SELECT version FROM latest), 0) + 1, CAST(:body AS jsonb)
+        WHERE NOT EXISTS (SELECT FROM latest WHERE body = CAST(:body AS jsonb))
+        RETURNING version
+    )
+    SELECT version FROM fresh UNION ALL SELECT version FROM latest ORDER BY version DESC LIMIT 1
+""")
+
+_LATEST = text("SELECT id, version, body FROM policies WHERE id = :id ORDER BY version DESC LIMIT 1")
+
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:id, 5))")
+
+
+def put(connection: Connection, policy_id: str, body: str) -> int:
+    """Set a policy, as JSON; returns its version.  Whoever sets the same one at the same time waits."""
+    connection.execute(_LOCK, {"id": f"policy {policy_id}"})
+    version: int = connection.execute(_SET, {"id": policy_id, "body": body}).scalar_one()
+    return version
+
+
+def latest(connection: Connection, policy_id: str) -> Version | None:
+    """Return a policy as it stands now; None when there is none."""
+    row = connection.execute(_LATEST, {"id": policy_id}).one_or_none()
+    return Version(row.id, row.version, msgspec.convert(row.body, CancellationPolicy).policy()) if row else None

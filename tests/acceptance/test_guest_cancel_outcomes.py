@@ -1,0 +1,149 @@
+"""The provider refuses, or nobody knows what it did: the booking stands, or stays canceling until it is known."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.hotel import FLEXIBLE, Hotel, Stay
+from tests.problems import assert_problem
+from tests.shop import Shop, eventually
+
+
+@pytest.fixture
+def hotel(shop: Shop) -> Hotel:
+    return Hotel(shop)
+
+
+def assert_stands(hotel: Hotel, stay: Stay, status: str) -> None:
+    """The booking is what it was, and its link is as good as before."""
+    view = hotel.view(stay)
+    assert (view["status"], view["can_cancel"]) == (status, True)
+    assert not hotel.is_used(stay)
+    assert hotel.shop.stock(stay.sku) == 9
+
+
+def refused(hotel: Hotel, stay: Stay) -> None:
+    """The cancel fails, and nobody outside hears why."""
+    answer = hotel.cancel(stay)
+    problem = assert_problem(answer, 502, code="cancellation_failed")
+    assert not any(word in answer.text.lower() for word in ("stripe", "declined", "card_", "pi_", "re_")), problem
+    assert hotel.shop.logged("worker", event="cancellation_refused", booking_id=stay.booking_id)
+
+
+def test_a_refused_refund_leaves_the_booking_and_the_next_attempt_is_another_refund_at_once(
+    hotel: Hotel, shop: Shop
+) -> None:
+    stay = hotel.confirmed()
+    shop.fault("refund", "decline", reference=stay.reference)
+    refused(hotel, stay)
+    assert_stands(hotel, stay, "CONFIRMED")
+    assert [alert["open"] for alert in shop.alerts(stay.booking_id)] == [True]
+    answer = hotel.cancel(stay, headers={"Prefer": "wait=2"})  # which is less than the cooldown of operators
+    assert answer.status_code == 200, answer.text
+    key = f"guest_cancel_refund:{stay.booking_id}"
+    (again,) = shop.sql("SELECT id FROM refunds WHERE order_id = %s AND state = 'completed'", stay.booking_id)
+    assert hotel.keys(stay) == {key, f"{key}:{again[0]}"}
+    assert hotel.moves(stay) == [("captured", 50_000), ("refund.created", 45_000)]
+    assert [alert["open"] for alert in shop.alerts(stay.booking_id)] == [False]
+
+
+def test_after_a_refused_refund_another_sum_is_another_operation(hotel: Hotel, shop: Shop) -> None:
+    stay = hotel.confirmed()
+    shop.fault("refund", "decline", reference=stay.reference)
+    refused(hotel, stay)
+    later = "UPDATE bookings SET check_in = check_in + %s, check_out = check_out + %s WHERE order_id = %s"
+    shop.sql(later, timedelta(days=40), timedelta(days=40), stay.booking_id)
+    answer = hotel.cancel(stay)
+    assert answer.json()["cancellation"]["refund_amount"] == "500.00"
+    assert hotel.moves(stay) == [("captured", 50_000), ("refund.created", 50_000)]
+    assert len(hotel.keys(stay)) == 2
+
+
+def test_a_refused_void_leaves_the_booking_and_its_hold(hotel: Hotel, shop: Shop) -> None:
+    stay = hotel.book()
+    shop.fault("cancel", "decline", reference=stay.reference)
+    refused(hotel, stay)
+    assert_stands(hotel, stay, "PENDING_APPROVAL")
+    assert hotel.moves(stay) == []
+    assert hotel.cancel(stay).status_code == 200
+    assert hotel.moves(stay) == [("canceled", 50_000)]
+    assert [alert["open"] for alert in shop.alerts(stay.booking_id)] == [False]
+
+
+def test_a_fee_that_cannot_be_captured_leaves_the_booking_as_it_was(hotel: Hotel, shop: Shop) -> None:
+    stay = hotel.book(FLEXIBLE | {"capture_fee": True})
+    shop.fault("capture", "decline", reference=stay.reference)
+    refused(hotel, stay)
+    assert_stands(hotel, stay, "PENDING_APPROVAL")
+    assert hotel.order(stay)["total"] == 50_000
+    assert hotel.approve(stay).status_code == 200
+    eventually(lambda: hotel.view(stay)["status"] == "CONFIRMED")
+    assert hotel.moves(stay) == [("captured", 50_000)]
+
+
+@pytest.mark.parametrize("fault", ["timeout_before", "drop_before", "error_500_before", "rate_limit", "html_502"])
+def test_during_an_outage_nothing_is_decided_and_after_it_the_money_moves_once(
+    hotel: Hotel, shop: Shop, fault: str
+) -> None:
+    stay = hotel.confirmed()
+    shop.fault("any", fault, reference=stay.reference, times=-1, seconds=1)
+    waiting = hotel.cancel(stay, headers={"Prefer": "wait=1"})
+    assert (waiting.status_code, waiting.json()["state"]) in ((202, "accepted"), (202, "working"))
+    view = hotel.view(stay)
+    assert (view["status"], view["can_cancel"], view["cancellation"]) == ("CANCELING", False, None)
+    assert not hotel.is_used(stay)
+    assert shop.stock(stay.sku) == 9
+    assert hotel.moves(stay) == [("captured", 50_000)]
+    shop.behave()
+    answer = eventually(lambda: _answer(shop, waiting, stay))
+    assert answer["status"] == 200
+    assert answer["body"] == hotel.cancel(stay).json()
+    assert hotel.moves(stay) == [("captured", 50_000), ("refund.created", 45_000)]
+    assert hotel.is_used(stay)
+    assert [alert["open"] for alert in shop.alerts(stay.booking_id)] == [False]
+
+
+@pytest.mark.parametrize("fault", ["timeout_after", "drop_after", "error_500_after"])
+def test_a_refund_whose_answer_was_lost_is_found_and_not_made_again(hotel: Hotel, shop: Shop, fault: str) -> None:
+    stay = hotel.confirmed()
+    shop.fault("refund", fault, reference=stay.reference, seconds=5)
+    answer = hotel.cancel(stay, headers={"Prefer": "wait=30"})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["cancellation"]["refund_amount"] == "450.00"
+    assert hotel.moves(stay) == [("captured", 50_000), ("refund.created", 45_000)]
+
+
+@pytest.mark.parametrize("fault", ["timeout_before", "timeout_after"])
+def test_a_void_whose_answer_was_lost_is_read_back(hotel: Hotel, shop: Shop, fault: str) -> None:
+    stay = hotel.book()
+    shop.fault("cancel", fault, reference=stay.reference, seconds=5)
+    answer = hotel.cancel(stay, headers={"Prefer": "wait=30"})
+    assert answer.status_code == 200, answer.text
+    assert hotel.moves(stay) == [("canceled", 50_000)]
+
+
+def test_a_refund_that_the_provider_has_taken_in_cancels_the_booking_and_is_followed(hotel: Hotel, shop: Shop) -> None:
+    stay = hotel.confirmed()
+    shop.fault("refund", "pending", reference=stay.reference)
+    answer = hotel.cancel(stay)
+    cancellation = answer.json()["cancellation"]
+    assert cancellation["refund_reference"].startswith("re_")
+    assert cancellation["refund_processed_at"] is None
+    assert hotel.order(stay)["status"] == "canceled"
+    shop.happen("succeed", cancellation["refund_reference"])
+    eventually(lambda: hotel.order(stay)["payment"]["refunded"] == 45_000)
+
+
+def test_a_hold_that_lapsed_before_its_fee_could_be_captured_costs_nothing(hotel: Hotel, shop: Shop) -> None:
+    stay = hotel.book(FLEXIBLE | {"capture_fee": True})
+    shop.unheard(str(stay.reference))
+    shop.happen("expire", str(stay.reference))
+    answer = hotel.cancel(stay)
+    cancellation = answer.json()["cancellation"]
+    assert (cancellation["cancellation_fee"], cancellation["refund_amount"]) == ("0.00", "500.00")
+    assert hotel.order(stay)["payment"]["status"] == "voided"
+
+
+def _answer(shop: Shop, waiting: Any, stay: Stay) -> Any:
+    return shop.http.get(waiting.headers["location"], params={"token": stay.token}).json()["answer"]
