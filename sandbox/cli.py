@@ -254,7 +254,8 @@ def _announce(stack: Stack, headline: str) -> None:
     _say("", headline, "", *(f"  {name:<10} {url}" for name, url in urls.items() if name != "pids"))
     _say(f"  (Flower asks for operator, password {stack.secrets().flower_password})", "")
     try:
-        _say("Take a sample order back:", "", f"  {samples.register(urls['gateway'], stack.environment())}", "")
+        order, booking = samples.register(urls["gateway"], stack.environment())
+        _say("Take a sample order back, or a sample booking:", "", f"  {order}", "", f"  {booking}", "")
     except samples.REFUSALS as error:
         _say(f"The sample orders could not be registered: {error}", "")
 

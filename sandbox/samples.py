@@ -6,6 +6,7 @@ orders, and none whose grace period is nearly over.
 """
 
 import time
+from datetime import UTC, datetime, timedelta
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -20,10 +21,18 @@ from shared.settings import Settings
 #: Seconds for which samples keep their ids: half the shortest grace period that leaves time to try them.
 FRESHNESS = 1800
 
+#: A hotel's guest may try too: half of the price from a week before check-in on, and nothing before.
+POLICY_ID, POLICY = "sample-flexible", {"rules": [{"days_before": 7, "percent": "50"}]}
+HOTEL = {"slug": "seaside", "name": "Seaside", "email": "desk@example.com", "time_zone": "Europe/Dublin"}
+ROOM: dict[str, Any] = {"sku": "ROOM", "quantity": 3, "unit_price": 15_000}
+
+#: Days from the half hour of the samples until check-in, which is within the policy's week, and until check-out.
+STAY = (5, 8)
+
 #: Seconds that one request may take; the mesh has only just started.
 TIMEOUT = 30
 
-STOCK: Mapping[str, int] = {"TEE": 40, "MUG": 25, "LAMP": 8}
+STOCK: Mapping[str, int] = {"TEE": 40, "MUG": 25, "LAMP": 8, "ROOM": 60}
 
 ANN = {"name": "Ann Example", "line1": "1 Main Street", "city": "Springfield", "postal_code": "12345", "country": "US"}
 
@@ -65,8 +74,8 @@ SAMPLES: Sequence[Sample] = (
 )
 
 
-def register(gateway: str, environment: Mapping[str, str]) -> str:
-    """Register the samples with the mesh at `gateway`, and return a curl line that takes one of them back.
+def register(gateway: str, environment: Mapping[str, str]) -> tuple[str, str]:
+    """Register the samples with the mesh at `gateway`; returns curl lines that take back an order, and a booking.
 
     Raises one of `REFUSALS`.
     """
@@ -77,10 +86,14 @@ def register(gateway: str, environment: Mapping[str, str]) -> str:
         desk = Desk(gateway, known, session)
         desk.fill_stock()
         samples = {f"ord_sample_{sample.name}_{batch}": sample for sample in SAMPLES}
+        guest_token = desk.book(f"bkg_sample_{batch}", batch * FRESHNESS)
         open_ids = [order_id for order_id, sample in samples.items() if desk.present(order_id, sample) == "pending"]
     order_id = next(iter(open_ids or samples))
     token = tokens.mint(known, role="modification", subject=None, order_id=order_id, expires_in=FRESHNESS)
-    return f"curl -X POST {gateway}/store/orders/{order_id}/cancel -H 'x-modification-token: {token}'"
+    return (
+        f"curl -X POST {gateway}/store/orders/{order_id}/cancel -H 'x-modification-token: {token}'",
+        f"curl -X POST '{gateway}/hotels/{HOTEL['slug']}/bookings/bkg_sample_{batch}?token={guest_token}'",
+    )
 
 
 class Desk:
@@ -106,6 +119,26 @@ class Desk:
         except UnknownOrder:
             known = self._ask("POST", "/orders", role="service", body=self._body(order_id, sample))
         return str(known["status"])
+
+    def book(self, booking_id: str, since: float) -> str:
+        """Register the sample booking, unless it is known; returns its guest's token."""
+        self._ask("PUT", f"/policies/{POLICY_ID}", role="service", body=POLICY)
+        noon = datetime.fromtimestamp(since, UTC).replace(hour=12, minute=0, second=0)
+        check_in, check_out = ((noon + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M") for days in STAY)
+        price = ROOM["quantity"] * ROOM["unit_price"]
+        body = {
+            "booking_id": booking_id,
+            "hotel": HOTEL,
+            "email": "ann@example.com",
+            "currency": "EUR",
+            "check_in": check_in,
+            "check_out": check_out,
+            "policy_id": POLICY_ID,
+            "lines": [ROOM],
+            "payment": {"provider": "stripe", "reference": self._hold(booking_id, Sample("room", "EUR", price, []))},
+        }
+        token: str = self._ask("POST", "/bookings", role="service", body=body)["guest_token"]
+        return token
 
     def _body(self, order_id: str, sample: Sample) -> dict[str, Any]:
         return {
