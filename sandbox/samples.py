@@ -6,9 +6,9 @@ orders, and none whose grace period is nearly over.
 """
 
 import time
-from datetime import UTC, datetime, timedelta
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 

@@ -12,7 +12,7 @@ from tests.shop import Shop, eventually
 
 ZONE = "Europe/Dublin"
 
-#: Half of the price within 30 days before check-in, all of it within 2; before that nothing.
+#: Ten percent of the price within 30 days before check-in, all of it within 2; before that nothing.
 FLEXIBLE: dict[str, Any] = {
     "rules": [{"days_before": 30, "percent": "10"}, {"days_before": 2, "percent": "100"}],
     "no_show": {"percent": "100"},

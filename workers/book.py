@@ -38,13 +38,14 @@ UNUSABLE = {HoldStatus.RELEASED: registering.UNUSABLE[HoldStatus.RELEASED]}
 def set_policy(task: Worker, intent_id: str) -> None:
     """Write down a policy, as a version of its own when it is another one than before."""
     with task.work() as work:
+        policies.lock_for_intent(work.connection, intent_id)
         intent = intents.read(work.connection, intent_id)
         work.strike(Task.SET_POLICY, intent_id)
         if intent is None or not intent.running:
             return
         policy = msgspec.convert(intent.payload, CancellationPolicy)
         body = msgspec.json.encode(policy).decode()
-        version = policies.put(work.connection, intent.subject, body)
+        version = policies.put_locked(work.connection, intent.subject, body)
         answer = {"policy_id": intent.subject, "version": version, "policy": policy}
         work.finish(intent_id, msgspec.json.encode(answer).decode())
 

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from shared.booking_requests import BookingCancellation
+from shared.domain import alerts as causes
 from shared.domain import bookings as rules
 from shared.domain.bookings import (
     GUEST,
@@ -25,6 +26,7 @@ from shared.domain.bookings import (
 from shared.domain.emails import Template
 from shared.domain.intents import IntentState, Operation
 from shared.domain.orders import CancellationRefund, OrderEvent, OrderStatus
+from shared.domain.payments import PaymentStatus
 from shared.errors import CancellationFailed, NotFound, Parked, Problem
 from shared.ids import new_id
 from shared.queues import Queue, Task
@@ -34,13 +36,11 @@ from shared.store import (
     cancellations,
     edits,
     emails,
-    guest_tokens,
     intents,
     operators,
     orders,
     parked,
     payments,
-    refunds,
 )
 from shared.store.bookings import Booking, Cancellation, NewCancellation
 from shared.store.emails import NewEmail
@@ -124,12 +124,10 @@ def begin(task: Worker, work: Work, intent: Intent, booking: Booking) -> None:
         refund=charge.refund,
         rule=charge.rule,
         description=charge.description,
+        was=booking.order_status,
+        approved=booking.job_id is not None,
     )
-    bookings.begin_locked(work.connection, new)
-    begun = bookings.read(work.connection, booking.id)
-    if begun is None or begun.cancellation is None:
-        raise LookupError(booking.id)
-    go_on(work, begun, begun.cancellation, intent.actor)
+    go_on(work, booking, bookings.begin_locked(work.connection, new), intent.actor)
 
 
 def join(task: Worker, work: Work, intent: Intent, booking: Booking) -> None:
@@ -138,7 +136,7 @@ def join(task: Worker, work: Work, intent: Intent, booking: Booking) -> None:
     awaited = booking.cancellation.awaited if booking.cancellation else None
     if awaited is None:
         raise LookupError(booking.id)
-    if parked.are_given_up(work.connection, [Message(*awaited)]):
+    if parked.are_given_up(work.connection, [Message(*awaited), Message(Task.SETTLE_BOOKING, booking.id)]):
         problem = Parked()
         work.ring(*intents.park(work.connection, intent.id, problem.http_status, problem.body()))
     else:
@@ -175,7 +173,7 @@ def go_on(work: Work, booking: Booking, cancellation: Cancellation, actor: str =
     if awaits is None:
         complete(work, booking, cancellation, actor)
         return
-    bookings.await_locked(work.connection, booking.id, cancellation.intent_id, awaits)
+    bookings.await_locked(work.connection, booking, cancellation.intent_id, awaits)
     if booking.order_status is not OrderStatus.CANCELING:
         data: dict[str, object] = {"from": booking.order_status, "to": OrderStatus.CANCELING, "awaits": awaits}
         data |= {"fee": cancellation.fee, "refund": cancellation.refund, "rule": cancellation.rule}
@@ -191,17 +189,21 @@ def void(work: Work, booking: Booking, _: Cancellation) -> str:
 def refund(work: Work, booking: Booking, cancellation: Cancellation) -> str:
     """Give back what is beyond the fee, also of what was paid meanwhile."""
     if booking.payment.kept > cancellation.paid:
-        bookings.find_locked(work.connection, booking.id, booking.payment.kept)
+        bookings.raise_paid_locked(work.connection, booking.id, booking.payment.kept)
     parts = {booking.payment.payment_id: booking.payment.kept - cancellation.fee}
-    wanted = Wanted(GUEST, key=f"guest_cancel_refund:{booking.id}")
-    return promise(work, refunds.of_order(work.connection, booking.id), booking.id, parts, wanted)
+    return promise(work, [], booking.id, parts, Wanted(GUEST, key=f"guest_cancel_refund:{booking.id}"))
 
 
 def capture(work: Work, booking: Booking, cancellation: Cancellation) -> str:
     """Take the fee out of what is held, which releases the rest."""
     edits.set_total_locked(work.connection, booking.id, cancellation.fee)
-    job_id = booking.job_id or new_id("cap")
-    if not booking.job_id:
+    return take(work, booking, booking.job_id)
+
+
+def take(work: Work, booking: Booking, job_id: str | None) -> str:
+    """Have captured now what the booking is to be paid with, by the job that there is, or by another one."""
+    if job_id is None:
+        job_id = new_id("cap")
         payments.schedule_capture(work.connection, job_id, booking.id, booking.payment.payment_id)
     work.stage(Task.CAPTURE_PAYMENT, job_id)
     return job_id
@@ -234,34 +236,32 @@ def complete(work: Work, booking: Booking, cancellation: Cancellation, actor: st
     fee = min(cancellation.fee, booking.payment.kept)
     if not booking.payment.captured:
         price_anew(work, booking)
-    bookings.settle_locked(work.connection, booking.id, fee)
-    guest_tokens.use_locked(work.connection, cancellation.token_id)
-    to_guest, to_hotel = letters(booking, cancellation, fee)
+    done = bookings.settle_locked(work.connection, cancellation, fee)
+    to_guest, to_hotel = letters(booking, done)
     emails.write(work.connection, to_hotel)
+    alerts.resolve_attempts(work.connection, booking.id)
+    answer(work, booking, done)
     restocked = cancellations.cancel_locked(
         work.connection, booking.id, booking.order_status, GUEST, to_guest, CancellationRefund.POLICY
     )
     for letter in (to_guest, to_hotel):
         work.stage(Task.SEND_EMAIL, letter.id)
     data: dict[str, object] = {"from": booking.order_status, "to": OrderStatus.CANCELED, "restocked": restocked}
-    data |= {"fee": fee, "refund": cancellation.paid - fee, "rule": cancellation.rule}
+    data |= {"fee": done.fee, "refund": done.refund, "rule": done.rule}
     work.record(Entry(booking.id, OrderEvent.CANCELED, Queue.CANCEL, actor, data))
-    alerts.resolve_attempts(work.connection, booking.id)
-    canceled = bookings.read(work.connection, booking.id)
-    if canceled and canceled.cancellation:
-        answer(work, canceled, canceled.cancellation)
 
 
 def stand(work: Work, booking: Booking, cancellation: Cancellation) -> None:
     """The provider has refused: the booking is what it was, and its guest may try again."""
-    taken = booking.payment.captured > 0
-    status, event = (
-        (OrderStatus.CAPTURED, OrderEvent.STANDS_CAPTURED) if taken else (OrderStatus.PENDING, OrderEvent.STANDS)
-    )
-    bookings.refuse_locked(work.connection, booking.id, status)
+    is_paid = OrderStatus.CAPTURED is cancellation.was or booking.payment.status is PaymentStatus.CAPTURED
+    event = OrderEvent.STANDS_CAPTURED if is_paid else OrderEvent.STANDS
+    status = bookings.refuse_locked(work.connection, booking, cancellation, event)
     price_anew(work, booking)
+    if cancellation.approved and booking.payment.status is PaymentStatus.AUTHORIZED:
+        take(work, booking, booking.job_id)
     data = {"from": OrderStatus.CANCELING, "to": status, "error": cancellation.error}
     work.record(Entry(booking.id, event, Queue.CANCEL, data=data))
+    alerts.resolve(work.connection, causes.parked(Task.SETTLE_BOOKING, booking.id))
     log.warning("cancellation_refused", booking_id=booking.id, awaited=cancellation.awaits, code=cancellation.error)
     refuse_all(work, booking)
 
@@ -304,17 +304,17 @@ def end_all(
     work.ring(*ended)
 
 
-def letters(booking: Booking, cancellation: Cancellation, fee: int) -> tuple[NewEmail, NewEmail]:
+def letters(booking: Booking, cancellation: Cancellation) -> tuple[NewEmail, NewEmail]:
     """The e-mails to the guest and to the hotel."""
     context = {
         "order_id": booking.id,
         "hotel": booking.hotel_name,
         "check_in": booking.check_in.strftime("%Y-%m-%d"),
-        "total": cancellation.paid - fee,
-        "fee": fee,
+        "total": cancellation.refund,
+        "fee": cancellation.fee,
         "currency": booking.currency,
         "description": cancellation.description,
-        "is_released": cancellation.refunding is None and cancellation.paid > fee,
+        "is_released": cancellation.refunding is None and cancellation.refund > 0,
     }
     body = msgspec.json.encode(context).decode()
 

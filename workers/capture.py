@@ -152,12 +152,12 @@ def settle(work: Work, capture: Capture, outcome: Outcome, event: PaymentEvent) 
     data = {"job_id": capture.job_id, "captured": outcome.captured, "released": outcome.released}
     data |= {"error": outcome.error} if outcome.error else {}
     work.record(Entry(capture.order_id, event, Queue.CAPTURE, data=data))
-    for gone in (
+    alerts.resolve(
+        work.connection,
         cause(Kind.CAPTURE_UNANSWERED, capture.job_id),
         cause(Kind.CAPTURE_CANNOT_WAIT, capture.job_id),
         parked(Task.CAPTURE_PAYMENT, capture.job_id),
-    ):
-        alerts.resolve(work.connection, gone)
+    )
     alerts.resolve_money(work.connection, capture.order_id, event)
     if status is OrderStatus.CAPTURED:
         data = {"from": OrderStatus.PENDING, "to": OrderStatus.CAPTURED}

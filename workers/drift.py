@@ -67,8 +67,9 @@ def calm(work: Work, known: Known, finding: Finding) -> None:
     is_free = known.status is PaymentStatus.VOIDED and known.order_status is OrderStatus.CANCELED
     if is_free or known.status is PaymentStatus.REFUNDED:
         gone.update(over(known.alarms))
-    for each in gone & set(known.alarms):
-        alerts.resolve(work.connection, each)
+    still = gone & set(known.alarms)
+    if still:
+        alerts.resolve(work.connection, *still)
 
 
 def _our_hold(known: Known) -> dict[str, object]:

@@ -130,8 +130,9 @@ def move(work: Work, known: Known, seen: Seen, event: PaymentEvent, source: str)
 
 def resolve(work: Work, known: Known, *causes: str) -> None:
     """These causes went away."""
-    for gone in set(causes) & set(known.alarms):
-        alerts.resolve(work.connection, gone)
+    gone = set(causes) & set(known.alarms)
+    if gone:
+        alerts.resolve(work.connection, *gone)
 
 
 def wake(work: Work, known: Known, *_: object) -> None:

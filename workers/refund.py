@@ -197,8 +197,8 @@ def complete(work: Work, refund: Refund, outcome: Outcome, status: OrderStatus) 
         letter = notice(refund, settled)
         emails.write(work.connection, letter)
         work.stage(Task.SEND_EMAIL, letter.id)
-    for gone in (failed(refund), unanswered(refund), cause(Kind.VOID_OVERTAKEN, refund.payment_id), parked(refund)):
-        alerts.resolve(work.connection, gone)
+    overtaken = cause(Kind.VOID_OVERTAKEN, refund.payment_id)
+    alerts.resolve(work.connection, failed(refund), unanswered(refund), overtaken, parked(refund))
     alerts.resolve_money(work.connection, refund.order_id, settled.payment_event)
     answer(work, refund, settled.currency, RefundState.COMPLETED)
 
@@ -213,8 +213,7 @@ def fail(work: Work, refund: Refund, outcome: Outcome) -> None:
     work.record(Entry(refund.order_id, RefundEvent.FAILED, Queue.REFUND, data=facts(refund, outcome)))
     if late:
         work.record(Entry(refund.order_id, settled.payment_event, Queue.REFUND, data=facts(refund, outcome)))
-    for gone in (unanswered(refund), parked(refund)):
-        alerts.resolve(work.connection, gone)
+    alerts.resolve(work.connection, unanswered(refund), parked(refund))
     if outcome.there and give_way(work, refund, outcome.there):
         return
     title = f"Order {refund.order_id}: its refund of {refund.amount} failed{late} ({outcome.error})"

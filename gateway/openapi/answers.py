@@ -34,6 +34,7 @@ _TIME_OR_EVER = {"type": ["string", "null"], "format": "date-time", "description
 _BOOKING_STATUS = {"enum": [str(status) for status in BookingStatus]}
 _GUEST_TOKEN = {"type": ["string", "null"], "description": "null: the key that it is derived from is gone"}
 _MAJOR = {"type": "string", "description": "major units, with all the places of the currency"}
+_TIME_OR_NULL = {"type": ["string", "null"], "format": "date-time"}
 _CANCELLATION = _object(
     {
         "cancelled_at": _TIME,
@@ -43,7 +44,7 @@ _CANCELLATION = _object(
         "description": {"type": "string"},
         "applied_rule": {"type": "string", "pattern": _POLICY_RULE},
         "refund_reference": _NULLABLE,
-        "refund_processed_at": _NULLABLE,
+        "refund_processed_at": _TIME_OR_NULL,
         "reason": {"type": "string"},
     }
 )
@@ -178,7 +179,12 @@ ANSWERS: Mapping[str, Any] = {
             "guest_token": _GUEST_TOKEN,
         }
     ),
-    "BookingApproved": _object({"booking_id": {"type": "string"}, "status": _BOOKING_STATUS}),
+    "BookingApproved": _object(
+        {
+            "booking_id": {"type": "string"},
+            "status": _BOOKING_STATUS | {"description": "as it stood before; its capture is under way"},
+        }
+    ),
     "BookingCanceled": _object(
         {"success": {"const": True}, "message": {"type": "string"}, "cancellation": _CANCELLATION}
     ),

@@ -134,11 +134,16 @@ def charge(terms: Terms, paid: Paid, at: datetime, shown: Basis | None = None) -
     basis = shown or paid.basis
     if not found.fee or basis is Basis.TAKEN or (basis is Basis.HELD and terms.policy.capture_fee):
         return found
-    return replace(found, fee=0, refund=paid.amount, description=f"{found.description}; {WAIVED}")
+    return replace(found, fee=0, refund=paid.amount, description=told(found.description, found.fee, 0))
 
 
 #: Why a fee is not charged.
 WAIVED = "waived, since nothing was charged to the card"
+
+
+def told(description: str, reckoned: int, kept: int) -> str:
+    """Return the sentence for the guest, who has paid less than was reckoned when nothing was there to be charged."""
+    return f"{description}; {WAIVED}" if kept < reckoned else description
 
 
 class Verdict(StrEnum):

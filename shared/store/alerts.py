@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, TextClause, text
 
-from shared.domain.alerts import ABOUT_MONEY, AlertState, Kind
+from shared.domain.alerts import ABOUT_MONEY, AlertState, Kind, parked
 from shared.domain.payments import BRINGS_BACK, PaymentEvent
 from shared.ids import new_id
+from shared.queues import Task
 
 
 class Severity(StrEnum):
@@ -50,7 +51,9 @@ _COUNT = text("""
     WHERE resolved_at IS NULL AND severity = ANY(CAST(:severities AS text[])) GROUP BY severity
 """)
 
-_RESOLVE = text("UPDATE alerts SET resolved_at = now() WHERE cause = :cause AND resolved_at IS NULL RETURNING id")
+_RESOLVE = text("""
+    UPDATE alerts SET resolved_at = now() WHERE cause = ANY(CAST(:causes AS text[])) AND resolved_at IS NULL
+""")
 
 _RESOLVE_MONEY = text("""
     UPDATE alerts SET resolved_at = now()
@@ -66,7 +69,8 @@ _ATTEMPTS = (Kind.VOID_FAILED, Kind.REFUND_FAILED, Kind.REFUND_UNANSWERED, Kind.
 
 _RESOLVE_ATTEMPTS = text("""
     UPDATE alerts SET resolved_at = now()
-    WHERE order_id = :order_id AND resolved_at IS NULL AND split_part(cause, ':', 1) = ANY(CAST(:kinds AS text[]))
+    WHERE resolved_at IS NULL AND (
+        cause = :parked OR order_id = :order_id AND split_part(cause, ':', 1) = ANY(CAST(:kinds AS text[])))
 """)
 
 
@@ -76,9 +80,9 @@ def open_once(connection: Connection, cause: str, severity: Severity, title: str
     return connection.execute(_OPEN, values).scalar() is not None
 
 
-def resolve(connection: Connection, cause: str) -> bool:
-    """The cause went away; False when no alert was open for it."""
-    return connection.execute(_RESOLVE, {"cause": cause}).scalar() is not None
+def resolve(connection: Connection, *causes: str) -> None:
+    """These causes went away."""
+    connection.execute(_RESOLVE, {"causes": list(causes)})
 
 
 def resolve_money(connection: Connection, order_id: str, event: PaymentEvent) -> None:
@@ -92,7 +96,8 @@ def resolve_money(connection: Connection, order_id: str, event: PaymentEvent) ->
 
 def resolve_attempts(connection: Connection, order_id: str) -> None:
     """The money of a booking is where its cancel wants it: what ailed the attempts is over."""
-    connection.execute(_RESOLVE_ATTEMPTS, {"order_id": order_id, "kinds": list(_ATTEMPTS)})
+    values = {"order_id": order_id, "kinds": list(_ATTEMPTS), "parked": parked(Task.SETTLE_BOOKING, order_id)}
+    connection.execute(_RESOLVE_ATTEMPTS, values)
 
 
 PAGES: Mapping[AlertState | None, TextClause] = {

@@ -1,6 +1,6 @@
 """Bookings: orders with terms, and the cancels by which guests take them back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -9,20 +9,23 @@ from sqlalchemy import Connection, Row, text
 
 from shared import money
 from shared.booking_requests import CancellationPolicy
-from shared.domain import bookings
+from shared.domain import bookings, orders
 from shared.domain.bookings import (
     OF_CAPTURE,
     OF_REFUND,
     OF_VOID,
+    TRANSITIONS,
     BookingStatus,
+    CancellationEvent,
     CancellationState,
     Paid,
     Progress,
 )
-from shared.domain.orders import OrderStatus
+from shared.domain.orders import OrderEvent, OrderStatus
 from shared.domain.payments import CaptureState, PaymentStatus, Provider, VoidState
 from shared.domain.policies import Terms
 from shared.domain.refunds import RefundState
+from shared.domain.transitions import advance
 from shared.queues import Task
 
 
@@ -57,6 +60,9 @@ class NewCancellation:
     refund: int
     rule: str
     description: str
+    #: How the order stood, and whether its hotel had approved it, so that its capture was to come.
+    was: OrderStatus
+    approved: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +72,25 @@ class Cancellation:
     id: str
     intent_id: str
     token_id: str
-    state: CancellationState
     reason: str
     paid: int
     fee: int
     refund: int
     rule: str
     description: str
-    settled_at: datetime | None
-    awaits: str | None
-    void: VoidState | None
-    capture: CaptureState | None
-    refunding: RefundState | None
+    was: OrderStatus
+    approved: bool
+    state: CancellationState = CancellationState.SETTLING
+    settled_at: datetime | None = None
+    awaits: str | None = None
+    void: VoidState | None = None
+    capture: CaptureState | None = None
+    refunding: RefundState | None = None
     #: The refund's name at the provider, once it is known there, and when it was given back.
-    refund_reference: str | None
-    refund_processed_at: datetime | None
+    refund_reference: str | None = None
+    refund_processed_at: datetime | None = None
     #: The provider's code, when what it waits for has failed.
-    error: str | None
+    error: str | None = None
 
     @property
     def progress(self) -> Progress:
@@ -174,7 +182,7 @@ _READ = text("""
            (SELECT j.id FROM capture_jobs j WHERE j.payment_id = p.id AND j.state IN ('waiting', 'active')) AS job_id,
            (SELECT v.id FROM voids v WHERE v.payment_id = p.id AND v.state = 'requested') AS void_id,
            c.id AS cancellation_id, c.intent_id, c.token_id, c.state AS cancellation_state, c.reason, c.paid, c.fee,
-           c.refund, c.rule, c.description, c.settled_at, c.awaits, cv.state AS awaited_void,
+           c.refund, c.rule, c.description, c.was, c.approved, c.settled_at, c.awaits, cv.state AS awaited_void,
            cj.state AS awaited_capture, cr.state AS awaited_refund, cr.provider_id AS refund_reference,
            CASE cr.state WHEN 'completed' THEN cr.settled_at END AS refund_processed_at,
            coalesce(cv.last_error, cj.last_error, cr.last_error) AS error
@@ -184,7 +192,8 @@ _READ = text("""
     JOIN payment_collections k ON k.order_id = o.id
     JOIN payments p ON p.order_id = o.id
     LEFT JOIN LATERAL (
-        SELECT * FROM guest_cancellations WHERE order_id = o.id ORDER BY id DESC LIMIT 1
+        SELECT * FROM guest_cancellations WHERE order_id = o.id
+        ORDER BY state IN ('settling', 'done') DESC, id DESC LIMIT 1
     ) c ON true
     LEFT JOIN voids cv ON cv.id = c.awaits
     LEFT JOIN capture_jobs cj ON cj.id = c.awaits
@@ -194,8 +203,9 @@ _READ = text("""
 
 _INSERT_CANCELLATION = text("""
     INSERT INTO guest_cancellations
-        (id, order_id, intent_id, token_id, reason, priced_at, paid, fee, refund, rule, description)
-    VALUES (:id, :order_id, :intent_id, :token_id, :reason, :priced_at, :paid, :fee, :refund, :rule, :description)
+        (id, order_id, intent_id, token_id, reason, priced_at, paid, fee, refund, rule, description, was, approved)
+    VALUES (:id, :order_id, :intent_id, :token_id, :reason, :priced_at, :paid, :fee, :refund, :rule, :description,
+            :was, :approved)
 """)
 
 # The one that was judged just now, and those that wait, or are parked, for what was awaited before.
@@ -203,7 +213,7 @@ _AWAIT = text("""
     WITH cancellation AS (
         UPDATE guest_cancellations SET awaits = :awaits WHERE order_id = :order_id AND state = 'settling'
     ), canceling AS (
-        UPDATE orders SET status = 'canceling' WHERE id = :order_id AND status <> 'canceling'
+        UPDATE orders SET status = :status WHERE id = :order_id AND status <> :status
     )
     UPDATE intents SET awaits = :awaits, state = CASE state WHEN 'accepted' THEN 'working' ELSE state END
     WHERE operation = 'cancel_booking' AND (id = :intent_id OR awaits = (
@@ -215,14 +225,16 @@ _FOUND = text("""
 """)
 
 _SETTLE = text("""
-    UPDATE guest_cancellations SET state = 'done', fee = :fee, refund = paid - :fee, settled_at = now()
-    WHERE order_id = :order_id AND state = 'settling'
+    WITH used AS (UPDATE guest_tokens SET used_at = now() WHERE id = :token_id AND used_at IS NULL)
+    UPDATE guest_cancellations
+    SET state = :state, fee = :fee, refund = paid - :fee, description = :description, settled_at = now()
+    WHERE id = :id
+    RETURNING paid, settled_at
 """)
 
 _REFUSE = text("""
-    WITH stands AS (UPDATE orders SET status = :status WHERE id = :order_id AND status = 'canceling')
-    UPDATE guest_cancellations SET state = 'refused', settled_at = now()
-    WHERE order_id = :order_id AND state = 'settling'
+    WITH stands AS (UPDATE orders SET status = :status WHERE id = :order_id)
+    UPDATE guest_cancellations SET state = :state, settled_at = now() WHERE id = :id
 """)
 
 
@@ -243,29 +255,65 @@ def lock_for_intent(connection: Connection, intent_id: str) -> Booking | None:
     return read(connection, order_id) if order_id else None
 
 
-def begin_locked(connection: Connection, new: NewCancellation) -> None:
+def begin_locked(connection: Connection, new: NewCancellation) -> Cancellation:
     """Write down that its guest takes a booking back; the caller holds the order's lock."""
     connection.execute(_INSERT_CANCELLATION, {name: getattr(new, name) for name in NewCancellation.__slots__})
+    return Cancellation(
+        id=new.id,
+        intent_id=new.intent_id,
+        token_id=new.token_id,
+        reason=new.reason,
+        paid=new.paid,
+        fee=new.fee,
+        refund=new.refund,
+        rule=new.rule,
+        description=new.description,
+        was=new.was,
+        approved=new.approved,
+    )
 
 
-def await_locked(connection: Connection, order_id: str, intent_id: str, awaits: str) -> None:
+def await_locked(connection: Connection, booking: Booking, intent_id: str, awaits: str) -> None:
     """The booking is `canceling` until this void, refund or capture has ended, and so long its intents wait."""
-    connection.execute(_AWAIT, {"order_id": order_id, "intent_id": intent_id, "awaits": awaits})
+    values = {"order_id": booking.id, "intent_id": intent_id, "awaits": awaits, "status": OrderStatus.CANCELING}
+    if booking.order_status is not OrderStatus.CANCELING:
+        values["status"] = advance(orders.TRANSITIONS, booking.order_status, OrderEvent.CANCELING)
+    connection.execute(_AWAIT, values)
 
 
-def find_locked(connection: Connection, order_id: str, paid: int) -> None:
+def raise_paid_locked(connection: Connection, order_id: str, paid: int) -> None:
     """The guest turns out to have paid `paid` minor units: what is beyond the fee goes back as well."""
     connection.execute(_FOUND, {"order_id": order_id, "paid": paid})
 
 
-def settle_locked(connection: Connection, order_id: str, fee: int) -> None:
-    """The money of a cancel is where it should be; `fee` minor units were kept."""
-    connection.execute(_SETTLE, {"order_id": order_id, "fee": fee})
+def settle_locked(connection: Connection, cancellation: Cancellation, fee: int) -> Cancellation:
+    """The money of a cancel is where it should be, and its link has done what it is for; `fee` minor units were kept.
+
+    Returns the cancel as it stands by that.
+    """
+    state = advance(TRANSITIONS, cancellation.state, CancellationEvent.SETTLED)
+    values = {"id": cancellation.id, "token_id": cancellation.token_id, "state": state, "fee": fee}
+    description = bookings.told(cancellation.description, cancellation.fee, fee)
+    row = connection.execute(_SETTLE, values | {"description": description}).one()
+    return replace(
+        cancellation,
+        state=state,
+        description=description,
+        paid=row.paid,
+        fee=fee,
+        refund=row.paid - fee,
+        settled_at=row.settled_at,
+    )
 
 
-def refuse_locked(connection: Connection, order_id: str, status: OrderStatus) -> None:
-    """The provider has refused to move the money: the booking stands again, as `status`."""
-    connection.execute(_REFUSE, {"order_id": order_id, "status": status})
+def refuse_locked(
+    connection: Connection, booking: Booking, cancellation: Cancellation, event: OrderEvent
+) -> OrderStatus:
+    """The provider has refused to move the money; returns how the booking stands again."""
+    status = advance(orders.TRANSITIONS, booking.order_status, event)
+    state = advance(TRANSITIONS, cancellation.state, CancellationEvent.REFUSED)
+    connection.execute(_REFUSE, {"order_id": booking.id, "status": status, "id": cancellation.id, "state": state})
+    return status
 
 
 def shown(cancellation: Cancellation, currency: str) -> dict[str, Any]:
@@ -331,6 +379,8 @@ def _cancellation(row: Row[Any]) -> Cancellation:
         refund=row.refund,
         rule=row.rule,
         description=row.description,
+        was=OrderStatus(row.was),
+        approved=row.approved,
         settled_at=row.settled_at,
         awaits=row.awaits,
         void=VoidState(row.awaited_void) if row.awaited_void else None,

@@ -46,8 +46,6 @@ _FIND = text("""
 
 _FIRST = text("SELECT id, kid FROM guest_tokens WHERE order_id = :order_id ORDER BY id LIMIT 1")
 
-_USE = text("UPDATE guest_tokens SET used_at = now() WHERE id = :id AND used_at IS NULL")
-
 
 def insert(connection: Connection, new: NewToken) -> None:
     """Write a token's hash down."""
@@ -68,8 +66,3 @@ def first(connection: Connection, order_id: str) -> tuple[str, str]:
     """Return the id and the key's name of the token that was issued when a booking was registered."""
     row = connection.execute(_FIRST, {"order_id": order_id}).one()
     return row.id, row.kid
-
-
-def use_locked(connection: Connection, token_id: str) -> None:
-    """Note that a token has done what it is for; the caller holds the order's lock."""
-    connection.execute(_USE, {"id": token_id})

@@ -130,6 +130,7 @@ _PARK = text("""
             AND (awaits IS NULL OR awaits = :subject)
         OR state = 'working' AND subject = (SELECT order_id FROM refunds WHERE id = :subject) AND awaits = :subject
         OR state = 'working' AND id = (SELECT intent_id FROM order_edits WHERE id = :subject)
+        OR state = 'working' AND operation = 'cancel_booking' AND subject = :subject
         OR state = 'working' AND subject = (SELECT order_id FROM capture_jobs WHERE id = :subject) AND awaits = :subject
         OR state = 'accepted' AND operation IN ('cancel_order_by_operator', 'refund_order', 'cancel_booking')
             AND subject = (SELECT order_id FROM capture_jobs WHERE id = :subject AND state = 'active')

@@ -47,7 +47,7 @@ class NewOrder:
 
 
 class HeldPayment(msgspec.Struct, frozen=True):
-    """A payment of an order that is locked, with the capture job that has not failed, and its latest void."""
+    """A payment of an order that is locked, with the capture job that is to come or is done, and its latest void."""
 
     id: str
     status: PaymentStatus
@@ -94,7 +94,7 @@ class HeldOrder:
 
     @property
     def jobs(self) -> list[str]:
-        """The captures that have not failed."""
+        """The captures that are to come, or are done."""
         return [payment.job_id for payment in self.payments if payment.job_id]
 
     @property
@@ -142,7 +142,8 @@ _HELD = text("""
                    'named', p.reference IS NOT NULL, 'job_id', j.id,
                    'job_state', j.state, 'void_state', v.state, 'void_error', v.last_error)
                FROM payments p
-               LEFT JOIN capture_jobs j ON j.order_id = o.id AND j.payment_id = p.id AND j.state <> 'failed'
+               LEFT JOIN capture_jobs j ON j.order_id = o.id AND j.payment_id = p.id
+                   AND j.state IN ('waiting', 'active', 'done')
                LEFT JOIN LATERAL (
                    SELECT state, last_error FROM voids
                    WHERE order_id = o.id AND payment_id = p.id ORDER BY id DESC LIMIT 1

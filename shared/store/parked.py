@@ -130,8 +130,10 @@ def find(connection: Connection, named: str) -> Parked | None:
             return Parked(intent.order_id, _unjudged(connection, intent.order_id, own, state), state, None)
         has_ended = operators.ended(connection, intent.awaits) is not None
         found = _judged(connection, intent.awaits, state, has_ended=has_ended)
-        if intent.operation == Operation.CANCEL_BOOKING and (found or state is IntentState.PARKED):
-            return Parked(intent.order_id, [*found, Message(Task.SETTLE_BOOKING, intent.order_id)], state, None)
+        if intent.operation == Operation.CANCEL_BOOKING:  # what has ended is gone on with, and answers
+            settling = Message(Task.SETTLE_BOOKING, intent.order_id)
+            is_stuck = found or state is IntentState.PARKED or _given_up(connection, [settling])
+            return Parked(intent.order_id, [*found, settling] if is_stuck else [], state, None)
         return Parked(intent.order_id, found, state, intent.awaits if has_ended and state in UNANSWERED else None)
     money = connection.execute(_MONEY_NAMED, {"id": named}).one_or_none()
     if money is None:

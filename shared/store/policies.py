@@ -33,12 +33,18 @@ _SET = text("""
 
 _LATEST = text("SELECT id, version, body FROM policies WHERE id = :id ORDER BY version DESC LIMIT 1")
 
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:id, 5))")
+_LOCK = text("""
+    SELECT pg_advisory_xact_lock(hashtextextended('policy ' || subject, 0)) FROM intents WHERE id = :intent_id
+""")
 
 
-def put(connection: Connection, policy_id: str, body: str) -> int:
-    """Set a policy, as JSON; returns its version.  Whoever sets the same one at the same time waits."""
-    connection.execute(_LOCK, {"id": f"policy {policy_id}"})
+def lock_for_intent(connection: Connection, intent_id: str) -> None:
+    """Let nobody else set the policy that an intent is about; a twin finds the intent ended when its turn comes."""
+    connection.execute(_LOCK, {"intent_id": intent_id})
+
+
+def put_locked(connection: Connection, policy_id: str, body: str) -> int:
+    """Set a policy, as JSON; returns its version."""
     version: int = connection.execute(_SET, {"id": policy_id, "body": body}).scalar_one()
     return version
 

@@ -135,7 +135,7 @@ _TAKE = text("""
         FOR UPDATE SKIP LOCKED
     ), taken AS (
         UPDATE payments p SET check_at = CASE
-            WHEN p.status IN ('unpaid', 'authorized', 'capturing', 'voiding') OR p.refunding > 0 OR EXISTS (
+            WHEN p.status IN ('authorized', 'capturing', 'voiding') OR p.refunding > 0 OR EXISTS (
                 SELECT FROM drift d WHERE d.payment_id = p.id AND d.resolved_at IS NULL
             ) THEN now() + make_interval(secs => :every)
             WHEN p.moved_at > now() - make_interval(secs => :window)

@@ -1,7 +1,6 @@
 """A guest takes a booking back: the money first, by the policy, and once."""
 
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -222,12 +221,6 @@ def test_a_booking_that_somebody_captured_meanwhile_is_refunded_as_it_was_shown(
     shop.compare(str(stay.reference))
     assert shop.drift(str(stay.reference)) == []
     assert not [alert for alert in shop.alerts(stay.booking_id) if alert["open"]]
-
-
-@pytest.fixture(autouse=True)
-def _behaves(shop: Shop) -> Iterator[None]:
-    yield
-    shop.behave()
 
 
 def test_a_hotel_that_declines_a_booking_nobody_has_paid_closes_its_payment(hotel: Hotel, shop: Shop) -> None:

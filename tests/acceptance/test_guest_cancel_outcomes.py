@@ -71,6 +71,65 @@ def test_a_refused_void_leaves_the_booking_and_its_hold(hotel: Hotel, shop: Shop
     assert [alert["open"] for alert in shop.alerts(stay.booking_id)] == [False]
 
 
+def waiting_job(shop: Shop, stay: Stay, state: str = "waiting") -> None:
+    """A capture that is to come, of which no message is on its way yet."""
+    shop.sql(
+        "INSERT INTO capture_jobs (id, order_id, payment_id, due_at, state)"
+        " SELECT 'cap_' || gen_random_uuid(), order_id, id, now() + interval '1 hour', %s"
+        " FROM payments WHERE order_id = %s",
+        state,
+        stay.booking_id,
+    )
+
+
+def test_a_refused_void_leaves_what_the_hotel_has_approved_approved(hotel: Hotel, shop: Shop) -> None:
+    stay = hotel.book()
+    waiting_job(shop, stay)
+    shop.fault("cancel", "decline", reference=stay.reference)
+    refused(hotel, stay)
+    eventually(lambda: hotel.view(stay)["status"] == "CONFIRMED")
+    assert hotel.moves(stay) == [("captured", 50_000)]
+
+
+def test_a_booking_that_was_approved_twice_is_declined_with_one_void(hotel: Hotel, shop: Shop) -> None:
+    stay = hotel.book()
+    waiting_job(shop, stay, "removed")
+    waiting_job(shop, stay)
+    answer = shop.cancel_by_operator(stay.booking_id)
+    assert answer.status_code == 200, answer.text
+    assert hotel.moves(stay) == [("canceled", 50_000)]
+
+
+def test_who_pays_in_the_moment_of_the_cancel_has_everything_back_and_is_told_so(hotel: Hotel, shop: Shop) -> None:
+    wish: Any = {"amount": 50_000, "currency": "eur", "payment_method_types": ["card"]}
+    intent = shop.provider.v1.payment_intents.create(wish)
+    stay = hotel.booked(intent.id)
+    shop.unheard(intent.id)
+    shop.provider.v1.payment_intents.confirm(intent.id, {"payment_method": "pm_card_visa"})
+    cancellation = hotel.cancel(stay).json()["cancellation"]
+    assert (cancellation["cancellation_fee"], cancellation["refund_amount"]) == ("0.00", "500.00")
+    assert hotel.moves(stay)[-1] == ("refund.created", 50_000)
+    shop.compare(intent.id)
+    assert shop.drift(intent.id) == []
+
+
+def test_a_settling_that_breaks_parks_its_guest_and_goes_on_when_an_operator_says_so(
+    hotel: Hotel, shop: Shop, breaks_on_purpose: None
+) -> None:
+    stay = hotel.confirmed()
+    with shop.broken("guest_cancellations", f"NEW.order_id = '{stay.booking_id}' AND NEW.state = 'done'"):
+        waiting = hotel.cancel(stay, headers={"Prefer": "respond-async"})
+        answer = eventually(lambda: _answer(shop, waiting, stay), 120)
+        assert (answer["status"], answer["body"]["code"]) == (500, "parked")
+        assert hotel.view(stay)["status"] == "CANCELING"
+    assert shop.retry(waiting.json()["intent"]).status_code == 200
+    eventually(lambda: hotel.order(stay)["status"] == "canceled")
+    assert hotel.cancel(stay).status_code == 200
+    assert hotel.moves(stay) == [("captured", 50_000), ("refund.created", 45_000)]
+    title = f"cancel.settle_booking {stay.booking_id}%"
+    assert shop.sql("SELECT resolved_at IS NULL FROM alerts WHERE title LIKE %s", title) == [(False,)]
+
+
 def test_a_fee_that_cannot_be_captured_leaves_the_booking_as_it_was(hotel: Hotel, shop: Shop) -> None:
     stay = hotel.book(FLEXIBLE | {"capture_fee": True})
     shop.fault("capture", "decline", reference=stay.reference)
@@ -142,6 +201,7 @@ def test_a_hold_that_lapsed_before_its_fee_could_be_captured_costs_nothing(hotel
     answer = hotel.cancel(stay)
     cancellation = answer.json()["cancellation"]
     assert (cancellation["cancellation_fee"], cancellation["refund_amount"]) == ("0.00", "500.00")
+    assert cancellation["description"].endswith("; waived, since nothing was charged to the card")
     assert hotel.order(stay)["payment"]["status"] == "voided"
 
 

@@ -151,7 +151,16 @@ def a_guest_token(db: psycopg.Connection, **more: Any) -> None:
 
 def a_guest_cancellation(db: psycopg.Connection, state: str = "settling", **more: Any) -> None:
     row = {"id": "gcn_1", "order_id": "ord_1", "intent_id": "int_1", "token_id": "gtk_1", "reason": "r"}
-    row |= {"priced_at": "now", "paid": 1000, "fee": 400, "refund": 600, "rule": "rule_1", "description": "d"}
+    row |= {
+        "priced_at": "now",
+        "paid": 1000,
+        "fee": 400,
+        "refund": 600,
+        "rule": "rule_1",
+        "description": "d",
+        "was": "captured",
+        "approved": False,
+    }
     insert(db, "guest_cancellations", **row | {"state": state} | BESIDE["guest_cancellations"](state) | more)
 
 

@@ -48,8 +48,9 @@ FILL = """
     INSERT INTO guest_tokens (id, hash, kid, order_id, actions, expires_at)
         SELECT 'gtk_' || id, sha256(id::bytea), 'k', id, '{{view}}', now() FROM orders;
     INSERT INTO guest_cancellations (id, order_id, intent_id, token_id, reason, priced_at, paid, fee, refund, rule,
-                                     description)
-        SELECT 'gcn_' || id, id, 'int_' || id, 'gtk_' || id, 'r', now(), 1, 0, 1, 'free', 'd' FROM orders;
+                                     description, was, approved)
+        SELECT 'gcn_' || id, id, 'int_' || id, 'gtk_' || id, 'r', now(), 1, 0, 1, 'free', 'd', 'pending', false
+        FROM orders;
     INSERT INTO outbox SELECT id, 'void.payment', now() + interval '1 hour' FROM voids;
     INSERT INTO emails (id, order_id, cause, template, recipient, context)
         SELECT 'mail_' || id, id, id, 't', 'r', '{{}}' FROM orders;

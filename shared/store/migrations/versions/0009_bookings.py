@@ -67,7 +67,8 @@ CREATE TABLE guest_tokens (
 
 CANCELLATIONS = """
 -- A cancel by a guest.  paid: what the guest had paid, or what was held; priced_at: the moment by which the fee was
--- reckoned; awaits: the void, refund or capture job that is under way.
+-- reckoned; was, approved: what the booking is again when the provider refuses; awaits: the void, refund or capture job
+-- that is under way.
 CREATE TABLE guest_cancellations (
     id           text PRIMARY KEY,
     order_id     text NOT NULL REFERENCES bookings,
@@ -81,6 +82,8 @@ CREATE TABLE guest_cancellations (
     refund       bigint NOT NULL CHECK (refund >= 0),
     rule         text NOT NULL,
     description  text NOT NULL,
+    was          text NOT NULL CHECK (was IN ('pending', 'captured')),
+    approved     boolean NOT NULL,
     awaits       text,
     initiated_at timestamptz NOT NULL DEFAULT now(),
     settled_at   timestamptz,
@@ -91,13 +94,14 @@ CREATE TABLE guest_cancellations (
 CREATE INDEX guest_cancellations_order ON guest_cancellations (order_id, id);
 CREATE UNIQUE INDEX guest_cancellations_one_live ON guest_cancellations (order_id) WHERE state IN ('settling', 'done');
 CREATE TRIGGER guest_cancellations_kept BEFORE UPDATE ON guest_cancellations FOR EACH ROW
-    WHEN (OLD.state <> 'settling' AND (OLD.paid, OLD.fee, OLD.refund) <> (NEW.paid, NEW.fee, NEW.refund))
+    WHEN (OLD.state <> 'settling' AND OLD.state = NEW.state AND OLD IS DISTINCT FROM NEW)
     EXECUTE FUNCTION refuse_change();
 """
 
 MONEY_FIRST = """
 -- key: what the provider's idempotency keys of a refund begin with, when that is fixed by who asks for it.
-ALTER TABLE refunds ADD COLUMN key text UNIQUE;
+ALTER TABLE refunds ADD COLUMN key text;
+CREATE UNIQUE INDEX refunds_key ON refunds (key) WHERE key IS NOT NULL;
 
 -- An order is not canceled while its money is being taken, nor as if it were free when it was.  A booking that its
 -- guest takes back is canceled when nothing is held any more.
