@@ -155,7 +155,7 @@ def _judged(connection: Connection, awaited: str, state: IntentState, *, has_end
 def _unjudged(connection: Connection, order_id: str | None, own: Message, state: IntentState) -> list[Message]:
     """What carries on an intent that has promised nothing of its own: its task, and what that has to wait for.
 
-    A shopper's cancel waits for the order's void, an operator's request for its capture.
+      A shopper
     """
     found = _given_up(connection, [own, *_in_the_way(connection, order_id, own.task)])
     found += [message for message in _behind(connection, found, own.subject) if message not in found]
@@ -174,7 +174,7 @@ def _in_the_way(connection: Connection, order_id: str | None, task: Task) -> lis
 
 
 def _behind(connection: Connection, found: list[Message], named: str) -> list[Message]:
-    """The requests of operators that were parked because the capture which they wait for was."""
+    """The requests that were parked because the capture which they wait for was."""
     captures = [message.subject for message in found if message.task is Task.CAPTURE_PAYMENT]
     rows = [row for job in captures for row in connection.execute(_BEHIND_CAPTURE, {"job_id": job, "named": named})]
     return [Message(TASK_OF[Operation(row.operation)], row.id) for row in rows]
