@@ -155,7 +155,7 @@ def _judged(connection: Connection, awaited: str, state: IntentState, *, has_end
 def _unjudged(connection: Connection, order_id: str | None, own: Message, state: IntentState) -> list[Message]:
     """What carries on an intent that has promised nothing of its own: its task, and what that has to wait for.
 
-      A shopper
+    A shopper's cancel waits for the order's void, an operator's request and a guest's for its capture.
     """
     found = _given_up(connection, [own, *_in_the_way(connection, order_id, own.task)])
     found += [message for message in _behind(connection, found, own.subject) if message not in found]
