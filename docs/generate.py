@@ -17,14 +17,14 @@ from msgspec.structs import fields
 
 from sandbox.stack.options import PORTS
 from shared import settings
-from shared.domain import bookings, edits, emails, intents, orders, payments, refunds, webhooks
-from shared.domain.bookings import CancellationState
+from shared.domain import edits, emails, intents, orders, payments, refunds, settling, webhooks
 from shared.domain.edits import EditState
 from shared.domain.emails import EmailState
 from shared.domain.intents import IntentState
 from shared.domain.orders import OrderStatus
 from shared.domain.payments import CaptureState, PaymentStatus, VoidState
 from shared.domain.refunds import RefundState
+from shared.domain.settling import CancellationState
 from shared.domain.webhooks import WebhookState
 from shared.settings import PREFIX, Settings
 
@@ -65,7 +65,7 @@ MACHINES = (
     Machine("Capture jobs", payments, payments.CAPTURE_TRANSITIONS, born=(CaptureState.WAITING,)),
     Machine("Voids", payments, payments.VOID_TRANSITIONS, born=(VoidState.REQUESTED,)),
     Machine("Refunds", refunds, refunds.TRANSITIONS, born=(RefundState.INITIATED,)),
-    Machine("Guest cancellations", bookings, bookings.TRANSITIONS, born=(CancellationState.SETTLING,)),
+    Machine("Guest cancellations", settling, settling.TRANSITIONS, born=(CancellationState.SETTLING,)),
     Machine("Edits", edits, edits.TRANSITIONS, born=(EditState.AUTHORIZING, EditState.DONE)),
     Machine("Webhook events", webhooks, webhooks.TRANSITIONS, born=(WebhookState.RECEIVED, WebhookState.IGNORED)),
     Machine("E-mails", emails, emails.TRANSITIONS, born=(EmailState.PENDING,)),

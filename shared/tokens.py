@@ -40,6 +40,11 @@ def customer_of(actor: str) -> str | None:
     return subject if role == Role.CUSTOMER else None
 
 
+def guest_of(actor: str) -> str:
+    """The name of the token behind an actor `guest:<token>`."""
+    return actor.removeprefix(f"{Role.GUEST}:")
+
+
 class TokenError(Exception):
     """The token is missing, malformed, expired, or signed with an unknown key."""
 

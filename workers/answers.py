@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 
-from shared import money
+from shared import answers, money
 from shared.domain.cancel import PaymentAction
 from shared.domain.edits import MoneyAction
 from shared.domain.orders import OrderStatus
 from shared.domain.payments import VoidState
 from shared.domain.refunds import RefundState
-from shared.store.bookings import Cancellation, shown
+from shared.domain.settling import Cancellation
 
 #: The internal warning of a cancel whose money is not free yet, by how its void stands.
 WARNING: Mapping[VoidState | None, str] = {
@@ -90,7 +90,7 @@ def booking_canceled(cancellation: Cancellation, currency: str) -> str:
     body = {
         "success": True,
         "message": "Booking cancelled successfully",
-        "cancellation": shown(cancellation, currency),
+        "cancellation": answers.cancellation(cancellation, currency),
     }
     return msgspec.json.encode(body).decode()
 

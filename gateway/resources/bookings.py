@@ -12,7 +12,7 @@ from gateway.errors import render
 from gateway.guests import Guests, in_query
 from gateway.intake import Intake, idempotency_key
 from gateway.registrations import own_id, with_token
-from shared import money, tokens
+from shared import answers, money, tokens
 from shared.booking_requests import BookingCancellation, BookingRegistration, GuestCancel, GuestLink
 from shared.db import Database
 from shared.domain import bookings as rules
@@ -152,8 +152,8 @@ class GuestBooking:
             "quote": self._quote(booking, terms, at) if status in CANCELABLE else None,
             "cancellation": None,
         }
-        if status is BookingStatus.CANCELLED and booking.cancellation:
-            view["cancellation"] = bookings.shown(booking.cancellation, terms.currency)
+        if status is BookingStatus.CANCELED and booking.cancellation:
+            view["cancellation"] = answers.cancellation(booking.cancellation, terms.currency)
         return view
 
     def _quote(self, booking: Booking, terms: Terms, at: datetime) -> dict[str, Any]:

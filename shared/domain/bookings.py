@@ -1,8 +1,7 @@
-"""Bookings: orders that have terms.  How one stands, whether its guest may take it back, and how its money is settled.
+"""Bookings: orders that have terms.  How one stands, whether its guest may take it back, and for what.
 
-A guest's cancel is money first: what is held is released, what is beyond the fee is refunded, and only then is the
-booking canceled.  Everything here is decided anew from what the payment says at the moment, so it does not matter how
-often it is asked, nor who has moved the money meanwhile.
+A guest's cancel is money first: what is held is released, what is beyond the fee is refunded (settling.py), and only
+then is the booking canceled.
 """
 
 from collections.abc import Mapping
@@ -11,9 +10,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.domain.orders import OrderStatus
-from shared.domain.payments import CaptureState, PaymentStatus, Provider, VoidState
+from shared.domain.payments import PaymentStatus, Provider
 from shared.domain.policies import CancellationCalculator, Charge, Terms
-from shared.domain.refunds import RefundState
 from shared.errors import (
     BookingCanceled,
     BookingCanceling,
@@ -31,7 +29,7 @@ class BookingStatus(StrEnum):
     PENDING_APPROVAL = "PENDING_APPROVAL"  # money is held until the hotel approves
     CONFIRMED = "CONFIRMED"  # paid for
     CANCELING = "CANCELING"  # its guest takes it back, and its money is being settled
-    CANCELLED = "CANCELLED"  # by its guest
+    CANCELED = "CANCELLED"  # by its guest
     DECLINED = "DECLINED"  # taken back by the hotel
     COMPLETED = "COMPLETED"  # the stay is over
 
@@ -73,7 +71,7 @@ CANCELABLE = (BookingStatus.PENDING_PAYMENT, BookingStatus.PENDING_APPROVAL, Boo
 def status(order: OrderStatus, payment: PaymentStatus, canceled_by: str | None, *, is_over: bool) -> BookingStatus:
     """Return how a booking stands; `is_over`: whether its check-out has passed."""
     if order is OrderStatus.CANCELED:
-        return BookingStatus.CANCELLED if canceled_by == GUEST else BookingStatus.DECLINED
+        return BookingStatus.CANCELED if canceled_by == GUEST else BookingStatus.DECLINED
     if order is OrderStatus.CANCELING:
         return BookingStatus.CANCELING
     standing = STANDING[payment]
@@ -157,9 +155,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A guest's request: when it came, and the moment for which its guest was shown a fee, if any."""
+    """A guest's request: when it came, why, and the moment for which its guest was shown a fee, if any."""
 
     at: datetime
+    reason: str
     quoted_at: datetime | None = None
     shown: Basis | None = None
 
@@ -174,7 +173,7 @@ def judge(status: BookingStatus, paid: Paid, asked: Asked, validity: timedelta) 
 
     Raises `BookingDeclined`, `BookingCompleted` or `QuoteExpired`.
     """
-    if status is BookingStatus.CANCELLED:
+    if status is BookingStatus.CANCELED:
         return Verdict.REPLAY
     if status is BookingStatus.CANCELING:
         return Verdict.JOIN
@@ -196,96 +195,10 @@ def approve(status: BookingStatus, payment: PaymentStatus) -> bool:
     """
     if status is BookingStatus.CANCELING:
         raise BookingCanceling
-    if status in (BookingStatus.CANCELLED, BookingStatus.DECLINED):
+    if status in (BookingStatus.CANCELED, BookingStatus.DECLINED):
         raise BookingCanceled
     if STANDING[payment] is BookingStatus.CONFIRMED or payment is PaymentStatus.CAPTURING:
         return False
     if payment is not PaymentStatus.AUTHORIZED:
         raise NotAuthorized
     return True
-
-
-class Means(StrEnum):
-    """How the money of a booking is brought nearer to what its cancel costs."""
-
-    NOTHING = "nothing"  # it is there
-    VOID = "void"
-    JOIN_VOID = "join_void"  # the hold is being released already
-    JOIN_CAPTURE = "join_capture"  # it is being taken: its outcome says what is to be done
-    REFUND = "refund"  # of what is beyond the fee
-    CAPTURE = "capture"  # of the fee, out of what is held; the rest is released by that
-
-
-def means(paid: Paid, fee: int) -> Means:
-    """Return what is to be done next so that nothing but `fee` minor units is kept, and nothing is held."""
-    if paid.status is PaymentStatus.VOIDING:
-        return Means.JOIN_VOID
-    if paid.status is PaymentStatus.CAPTURING:
-        return Means.JOIN_CAPTURE
-    if paid.status is PaymentStatus.AUTHORIZED:
-        return Means.CAPTURE if fee else Means.VOID
-    if paid.status is PaymentStatus.UNPAID and paid.reference:
-        return Means.VOID  # or it could still be paid
-    return Means.REFUND if paid.kept > fee else Means.NOTHING
-
-
-class CancellationState(StrEnum):
-    """Where a guest's cancel stands."""
-
-    SETTLING = "settling"  # the money is on its way, or its outcome is unknown
-    DONE = "done"  # the booking is canceled
-    REFUSED = "refused"  # by the provider: the booking stands
-
-
-class CancellationEvent(StrEnum):
-    """What happens to a guest's cancel."""
-
-    SETTLED = "settled"
-    REFUSED = "refused"
-
-
-TRANSITIONS: Mapping[tuple[CancellationState, CancellationEvent], CancellationState] = {
-    (CancellationState.SETTLING, CancellationEvent.SETTLED): CancellationState.DONE,
-    (CancellationState.SETTLING, CancellationEvent.REFUSED): CancellationState.REFUSED,
-}
-
-
-class Progress(StrEnum):
-    """How what a cancel waits for has come on."""
-
-    WAITING = "waiting"  # nobody knows yet
-    ENDED = "ended"  # the money is where that could bring it
-    REFUSED = "refused"  # by the provider
-
-
-#: By how a void stands; one that was overtaken by a capture is followed by a refund.
-OF_VOID: Mapping[VoidState, Progress] = {
-    VoidState.REQUESTED: Progress.WAITING,
-    VoidState.RELEASED: Progress.ENDED,
-    VoidState.OVERTAKEN: Progress.ENDED,
-    VoidState.REFUSED: Progress.REFUSED,
-}
-
-#: By how the capture of a fee stands; one that lapsed or that somebody else made has failed too.
-OF_CAPTURE: Mapping[CaptureState, Progress] = {
-    CaptureState.WAITING: Progress.WAITING,
-    CaptureState.ACTIVE: Progress.WAITING,
-    CaptureState.DONE: Progress.ENDED,
-    CaptureState.REMOVED: Progress.ENDED,
-    CaptureState.FAILED: Progress.REFUSED,
-}
-
-#: By how a refund stands; one that its provider has taken in is as good as made, and is followed by itself.
-OF_REFUND: Mapping[RefundState, Progress] = {
-    RefundState.INITIATED: Progress.WAITING,
-    RefundState.PROCESSING: Progress.WAITING,
-    RefundState.COMPLETED: Progress.ENDED,
-    RefundState.FAILED: Progress.REFUSED,
-}
-
-
-def settled(progress: Progress, paid: Paid, fee: int) -> Progress:
-    """Correct a refusal by where the money is: when nothing is left to be done it does not matter who has done it."""
-    if progress is Progress.REFUSED and means(paid, fee) is Means.NOTHING:
-        return Progress.ENDED
-    return progress

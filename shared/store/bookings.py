@@ -1,32 +1,20 @@
-"""Bookings: orders with terms, and the cancels by which guests take them back."""
+"""Bookings: orders with terms, each with its payment and the latest cancel of its guest."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Row, text
 
-from shared import money
 from shared.booking_requests import CancellationPolicy
-from shared.domain import bookings, orders
-from shared.domain.bookings import (
-    OF_CAPTURE,
-    OF_REFUND,
-    OF_VOID,
-    TRANSITIONS,
-    BookingStatus,
-    CancellationEvent,
-    CancellationState,
-    Paid,
-    Progress,
-)
-from shared.domain.orders import OrderEvent, OrderStatus
+from shared.domain import bookings
+from shared.domain.bookings import BookingStatus, Paid
+from shared.domain.orders import OrderStatus
 from shared.domain.payments import CaptureState, PaymentStatus, Provider, VoidState
 from shared.domain.policies import Terms
 from shared.domain.refunds import RefundState
-from shared.domain.transitions import advance
-from shared.queues import Task
+from shared.domain.settling import Cancellation, CancellationState
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,72 +31,6 @@ class NewBooking:
     ends_at: datetime
     policy_id: str
     policy_version: int
-
-
-@dataclass(frozen=True, slots=True)
-class NewCancellation:
-    """A cancel by a guest, which may take a while; amounts in minor units."""
-
-    id: str
-    order_id: str
-    intent_id: str
-    token_id: str
-    reason: str
-    priced_at: datetime
-    paid: int
-    fee: int
-    refund: int
-    rule: str
-    description: str
-    #: How the order stood, and whether its hotel had approved it, so that its capture was to come.
-    was: OrderStatus
-    approved: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Cancellation:
-    """The latest cancel of a booking, and what it waits for; amounts in minor units."""
-
-    id: str
-    intent_id: str
-    token_id: str
-    reason: str
-    paid: int
-    fee: int
-    refund: int
-    rule: str
-    description: str
-    was: OrderStatus
-    approved: bool
-    state: CancellationState = CancellationState.SETTLING
-    settled_at: datetime | None = None
-    awaits: str | None = None
-    void: VoidState | None = None
-    capture: CaptureState | None = None
-    refunding: RefundState | None = None
-    #: The refund's name at the provider, once it is known there, and when it was given back.
-    refund_reference: str | None = None
-    refund_processed_at: datetime | None = None
-    #: The provider's code, when what it waits for has failed.
-    error: str | None = None
-
-    @property
-    def progress(self) -> Progress:
-        """How what it waits for has come on."""
-        if self.void:
-            return OF_VOID[self.void]
-        if self.capture:
-            return OF_CAPTURE[self.capture]
-        if self.refunding is RefundState.PROCESSING and self.refund_reference:
-            return Progress.ENDED
-        return OF_REFUND[self.refunding] if self.refunding else Progress.ENDED
-
-    @property
-    def awaited(self) -> tuple[Task, str] | None:
-        """The task that carries on what it waits for, and its subject."""
-        tasks = ((self.void, Task.VOID_PAYMENT), (self.capture, Task.CAPTURE_PAYMENT))
-        task = next((task for state, task in tasks if state), Task.REFUND_PAYMENT)
-        return (task, self.awaits) if self.awaits else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,42 +123,6 @@ _READ = text("""
     WHERE o.id = :order_id
 """)
 
-_INSERT_CANCELLATION = text("""
-    INSERT INTO guest_cancellations
-        (id, order_id, intent_id, token_id, reason, priced_at, paid, fee, refund, rule, description, was, approved)
-    VALUES (:id, :order_id, :intent_id, :token_id, :reason, :priced_at, :paid, :fee, :refund, :rule, :description,
-            :was, :approved)
-""")
-
-# The one that was judged just now, and those that wait, or are parked, for what was awaited before.
-_AWAIT = text("""
-    WITH cancellation AS (
-        UPDATE guest_cancellations SET awaits = :awaits WHERE order_id = :order_id AND state = 'settling'
-    ), canceling AS (
-        UPDATE orders SET status = :status WHERE id = :order_id AND status <> :status
-    )
-    UPDATE intents SET awaits = :awaits, state = CASE state WHEN 'accepted' THEN 'working' ELSE state END
-    WHERE operation = 'cancel_booking' AND (id = :intent_id OR awaits = (
-        SELECT awaits FROM guest_cancellations WHERE order_id = :order_id AND state = 'settling'))
-""")
-
-_FOUND = text("""
-    UPDATE guest_cancellations SET paid = :paid, refund = :paid - fee WHERE order_id = :order_id AND state = 'settling'
-""")
-
-_SETTLE = text("""
-    WITH used AS (UPDATE guest_tokens SET used_at = now() WHERE id = :token_id AND used_at IS NULL)
-    UPDATE guest_cancellations
-    SET state = :state, fee = :fee, refund = paid - :fee, description = :description, settled_at = now()
-    WHERE id = :id
-    RETURNING paid, settled_at
-""")
-
-_REFUSE = text("""
-    WITH stands AS (UPDATE orders SET status = :status WHERE id = :order_id)
-    UPDATE guest_cancellations SET state = :state, settled_at = now() WHERE id = :id
-""")
-
 
 def insert(connection: Connection, new: NewBooking) -> None:
     """Write the terms of an order that was just written."""
@@ -253,82 +139,6 @@ def lock_for_intent(connection: Connection, intent_id: str) -> Booking | None:
     """Lock the booking that an intent is about, and return it; None when there is no such order, or it is none."""
     order_id = connection.execute(_LOCK, {"intent_id": intent_id}).scalar()
     return read(connection, order_id) if order_id else None
-
-
-def begin_locked(connection: Connection, new: NewCancellation) -> Cancellation:
-    """Write down that its guest takes a booking back; the caller holds the order's lock."""
-    connection.execute(_INSERT_CANCELLATION, {name: getattr(new, name) for name in NewCancellation.__slots__})
-    return Cancellation(
-        id=new.id,
-        intent_id=new.intent_id,
-        token_id=new.token_id,
-        reason=new.reason,
-        paid=new.paid,
-        fee=new.fee,
-        refund=new.refund,
-        rule=new.rule,
-        description=new.description,
-        was=new.was,
-        approved=new.approved,
-    )
-
-
-def await_locked(connection: Connection, booking: Booking, intent_id: str, awaits: str) -> None:
-    """The booking is `canceling` until this void, refund or capture has ended, and so long its intents wait."""
-    values = {"order_id": booking.id, "intent_id": intent_id, "awaits": awaits, "status": OrderStatus.CANCELING}
-    if booking.order_status is not OrderStatus.CANCELING:
-        values["status"] = advance(orders.TRANSITIONS, booking.order_status, OrderEvent.CANCELING)
-    connection.execute(_AWAIT, values)
-
-
-def raise_paid_locked(connection: Connection, order_id: str, paid: int) -> None:
-    """The guest turns out to have paid `paid` minor units: what is beyond the fee goes back as well."""
-    connection.execute(_FOUND, {"order_id": order_id, "paid": paid})
-
-
-def settle_locked(connection: Connection, cancellation: Cancellation, fee: int) -> Cancellation:
-    """The money of a cancel is where it should be, and its link has done what it is for; `fee` minor units were kept.
-
-    Returns the cancel as it stands by that.
-    """
-    state = advance(TRANSITIONS, cancellation.state, CancellationEvent.SETTLED)
-    values = {"id": cancellation.id, "token_id": cancellation.token_id, "state": state, "fee": fee}
-    description = bookings.told(cancellation.description, cancellation.fee, fee)
-    row = connection.execute(_SETTLE, values | {"description": description}).one()
-    return replace(
-        cancellation,
-        state=state,
-        description=description,
-        paid=row.paid,
-        fee=fee,
-        refund=row.paid - fee,
-        settled_at=row.settled_at,
-    )
-
-
-def refuse_locked(
-    connection: Connection, booking: Booking, cancellation: Cancellation, event: OrderEvent
-) -> OrderStatus:
-    """The provider has refused to move the money; returns how the booking stands again."""
-    status = advance(orders.TRANSITIONS, booking.order_status, event)
-    state = advance(TRANSITIONS, cancellation.state, CancellationEvent.REFUSED)
-    connection.execute(_REFUSE, {"order_id": booking.id, "status": status, "id": cancellation.id, "state": state})
-    return status
-
-
-def shown(cancellation: Cancellation, currency: str) -> dict[str, Any]:
-    """Return a cancel for people to see: amounts in major units of `currency`, as strings."""
-    return {
-        "cancelled_at": cancellation.settled_at,
-        "cancellation_fee": money.plain(cancellation.fee, currency),
-        "refund_amount": money.plain(cancellation.refund, currency),
-        "currency": currency,
-        "description": cancellation.description,
-        "applied_rule": cancellation.rule,
-        "refund_reference": cancellation.refund_reference,
-        "refund_processed_at": cancellation.refund_processed_at,
-        "reason": cancellation.reason,
-    }
 
 
 def _booking(row: Row[Any]) -> Booking:

@@ -15,13 +15,13 @@ import msgspec
 import psycopg
 from psycopg.rows import dict_row
 
-from shared.domain.bookings import CancellationState
 from shared.domain.edits import EditEvent, EditState
 from shared.domain.emails import Template
 from shared.domain.orders import TRANSITIONS as ORDER_TRANSITIONS
 from shared.domain.orders import OrderEvent, OrderStatus
 from shared.domain.payments import TRANSITIONS as PAYMENT_TRANSITIONS
 from shared.domain.payments import PaymentEvent, PaymentStatus
+from shared.domain.settling import CancellationState
 from tests.shop import Shop, eventually
 
 Row = dict[str, Any]

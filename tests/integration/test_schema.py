@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from shared.domain import bookings, edits, emails, intents, orders, payments, refunds, webhooks
+from shared.domain import edits, emails, intents, orders, payments, refunds, settling, webhooks
 from shared.domain.transitions import moves
 from tests.integration.rows import (
     ANSWERED,
@@ -51,8 +51,8 @@ GUARDED: Mapping[str, tuple[Mapping[Any, Any], Any, str, str, tuple[Callable[...
         (an_order, a_captured_payment, a_refund),
     ),
     "guest_cancellations": (
-        bookings.TRANSITIONS,
-        bookings.CancellationState,
+        settling.TRANSITIONS,
+        settling.CancellationState,
         "state",
         "gcn_1",
         (a_booking, an_intent, a_guest_cancellation),

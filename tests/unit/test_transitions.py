@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain import bookings, emails, intents, orders, payments, refunds, webhooks
+from shared.domain import emails, intents, orders, payments, refunds, settling, webhooks
 from shared.domain.transitions import IllegalTransition, advance, moves
 
 #: Each table as sentences "state + event = state"; whatever is not said here is illegal.
@@ -74,9 +74,9 @@ TABLES: list[tuple[Mapping[Any, Any], type[StrEnum], type[StrEnum], str]] = [
         """,
     ),
     (
-        bookings.TRANSITIONS,
-        bookings.CancellationState,
-        bookings.CancellationEvent,
+        settling.TRANSITIONS,
+        settling.CancellationState,
+        settling.CancellationEvent,
         """
         settling + settled = done
         settling + refused = refused
@@ -202,7 +202,7 @@ def test_a_table_holds_nothing_but_its_own_states_and_events(
     [
         (orders.TRANSITIONS, {"canceled"}),
         (payments.TRANSITIONS, {"voided"}),
-        (bookings.TRANSITIONS, {"done", "refused"}),
+        (settling.TRANSITIONS, {"done", "refused"}),
         (payments.CAPTURE_TRANSITIONS, {"done", "removed", "failed"}),
         (payments.VOID_TRANSITIONS, {"released", "overtaken", "refused"}),
         (emails.TRANSITIONS, {"sent", "refused"}),

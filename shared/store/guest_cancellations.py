@@ -1,0 +1,133 @@
+"""Cancels by guests: one row for each, from the moment when its fee was reckoned until its money is settled.
+
+Everything here is written under the order's lock.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from shared.domain import bookings, orders
+from shared.domain.orders import OrderEvent, OrderStatus
+from shared.domain.settling import TRANSITIONS, Cancellation, CancellationEvent
+from shared.domain.transitions import advance
+from shared.store.bookings import Booking
+
+
+@dataclass(frozen=True, slots=True)
+class NewCancellation:
+    """A cancel by a guest, which may take a while; amounts in minor units."""
+
+    id: str
+    order_id: str
+    intent_id: str
+    token_id: str
+    reason: str
+    priced_at: datetime
+    paid: int
+    fee: int
+    refund: int
+    rule: str
+    description: str
+    #: How the order stood, and whether its hotel had approved it, so that its capture was to come.
+    was: OrderStatus
+    approved: bool
+
+
+_INSERT = text("""
+    INSERT INTO guest_cancellations
+        (id, order_id, intent_id, token_id, reason, priced_at, paid, fee, refund, rule, description, was, approved)
+    VALUES (:id, :order_id, :intent_id, :token_id, :reason, :priced_at, :paid, :fee, :refund, :rule, :description,
+            :was, :approved)
+""")
+
+# The one that was judged just now, and those that wait, or are parked, for what was awaited before.
+_AWAIT = text("""
+    WITH cancellation AS (
+        UPDATE guest_cancellations SET awaits = :awaits WHERE order_id = :order_id AND state = 'settling'
+    ), canceling AS (
+        UPDATE orders SET status = :status WHERE id = :order_id AND status <> :status
+    )
+    UPDATE intents SET awaits = :awaits, state = CASE state WHEN 'accepted' THEN 'working' ELSE state END
+    WHERE operation = 'cancel_booking' AND (id = :intent_id OR awaits = (
+        SELECT awaits FROM guest_cancellations WHERE order_id = :order_id AND state = 'settling'))
+""")
+
+_FOUND = text("""
+    UPDATE guest_cancellations SET paid = :paid, refund = :paid - fee WHERE order_id = :order_id AND state = 'settling'
+""")
+
+_SETTLE = text("""
+    WITH used AS (UPDATE guest_tokens SET used_at = now() WHERE id = :token_id AND used_at IS NULL)
+    UPDATE guest_cancellations
+    SET state = :state, fee = :fee, refund = paid - :fee, description = :description, settled_at = now()
+    WHERE id = :id
+    RETURNING paid, settled_at
+""")
+
+_REFUSE = text("""
+    WITH stands AS (UPDATE orders SET status = :status WHERE id = :order_id)
+    UPDATE guest_cancellations SET state = :state, settled_at = now() WHERE id = :id
+""")
+
+
+def begin_locked(connection: Connection, new: NewCancellation) -> Cancellation:
+    """Write down that its guest takes a booking back; the caller holds the order's lock."""
+    connection.execute(_INSERT, {name: getattr(new, name) for name in NewCancellation.__slots__})
+    return Cancellation(
+        id=new.id,
+        intent_id=new.intent_id,
+        token_id=new.token_id,
+        reason=new.reason,
+        paid=new.paid,
+        fee=new.fee,
+        refund=new.refund,
+        rule=new.rule,
+        description=new.description,
+        was=new.was,
+        approved=new.approved,
+    )
+
+
+def await_locked(connection: Connection, booking: Booking, intent_id: str, awaits: str) -> None:
+    """The booking is `canceling` until this void, refund or capture has ended, and so long its intents wait."""
+    values = {"order_id": booking.id, "intent_id": intent_id, "awaits": awaits, "status": OrderStatus.CANCELING}
+    if booking.order_status is not OrderStatus.CANCELING:
+        values["status"] = advance(orders.TRANSITIONS, booking.order_status, OrderEvent.CANCELING)
+    connection.execute(_AWAIT, values)
+
+
+def raise_paid_locked(connection: Connection, order_id: str, paid: int) -> None:
+    """The guest turns out to have paid `paid` minor units: what is beyond the fee goes back as well."""
+    connection.execute(_FOUND, {"order_id": order_id, "paid": paid})
+
+
+def settle_locked(connection: Connection, cancellation: Cancellation, fee: int) -> Cancellation:
+    """The money of a cancel is where it should be, and its link has done what it is for; `fee` minor units were kept.
+
+    Returns the cancel as it stands by that.
+    """
+    state = advance(TRANSITIONS, cancellation.state, CancellationEvent.SETTLED)
+    values = {"id": cancellation.id, "token_id": cancellation.token_id, "state": state, "fee": fee}
+    description = bookings.told(cancellation.description, cancellation.fee, fee)
+    row = connection.execute(_SETTLE, values | {"description": description}).one()
+    return replace(
+        cancellation,
+        state=state,
+        description=description,
+        paid=row.paid,
+        fee=fee,
+        refund=row.paid - fee,
+        settled_at=row.settled_at,
+    )
+
+
+def refuse_locked(
+    connection: Connection, booking: Booking, cancellation: Cancellation, event: OrderEvent
+) -> OrderStatus:
+    """The provider has refused to move the money; returns how the booking stands again."""
+    status = advance(orders.TRANSITIONS, booking.order_status, event)
+    state = advance(TRANSITIONS, cancellation.state, CancellationEvent.REFUSED)
+    connection.execute(_REFUSE, {"order_id": booking.id, "status": status, "id": cancellation.id, "state": state})
+    return status
