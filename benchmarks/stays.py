@@ -25,7 +25,8 @@ def add_terms(settings: Settings, database: Database, purchases: Sequence[Purcha
     """Write what makes bookings of these orders, through the statements of a registration."""
     check_in = datetime.now(UTC).replace(tzinfo=None) + timedelta(days=100)
     with database.transaction() as connection:
-        version = policies.put_locked(connection, POLICY_ID, msgspec.json.encode(POLICY).decode())
+        body = msgspec.json.encode(POLICY).decode()
+        version, _ = policies.put_locked(connection, POLICY_ID, body, datetime.now(UTC))
         for purchase in purchases:
             terms = NewBooking(
                 order_id=purchase.order_id,

@@ -17,8 +17,11 @@ from shared.store.intents import Intent
 WITH_TOKEN = (Operation.REGISTER_ORDER, Operation.REGISTER_BOOKING, Operation.INVITE_GUEST)
 
 
-def with_token(settings: Settings, intent: Intent) -> str:
-    """Return an intent's stored answer, with the token that belongs to it; the same intent gives the same bytes."""
+def with_token(settings: Settings, intent: Intent, caller: Caller) -> str:
+    """Return an intent's stored answer, with the token that belongs to it; the same intent gives the same bytes.
+
+    A guest's token is for whoever has asked for it: nobody else, not even an operator, becomes that guest.
+    """
     answer = str(intent.answer_body)
     if intent.operation not in WITH_TOKEN or intent.answer_status not in (200, 201):
         return answer
@@ -29,7 +32,8 @@ def with_token(settings: Settings, intent: Intent) -> str:
         members["modification_token"] = tokens.modification_token(settings, members["order_id"], expires_at)
     else:
         named = members["guest_token"]
-        members["guest_token"] = tokens.guest_token(settings, named["kid"], named["id"])
+        is_theirs = caller.actor == intent.actor
+        members["guest_token"] = tokens.guest_token(settings, named["kid"], named["id"]) if is_theirs else None
     return msgspec.json.encode(members).decode()
 
 

@@ -24,7 +24,9 @@ WallTime = Annotated[
         description="on the hotel's wall clock, 2026-12-24T15:00",
     ),
 ]
-TimeZone = Annotated[str, Meta(min_length=1, max_length=64, description="IANA's name, Europe/Dublin")]
+TimeZone = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9_+/-]+" + END, max_length=64, description="IANA's name, Europe/Dublin")
+]
 Hours = Annotated[int, Meta(ge=0, le=MOST_HOURS)]
 
 

@@ -97,7 +97,7 @@ def guest_token(settings: Settings, kid: str, token_id: str) -> str | None:
     key = settings.jwt_keys.get(kid)
     if key is None or "PUBLIC KEY" in key:
         return None
-    secret = hmac.digest(key.encode(), f"guest-token:{token_id}".encode(), "sha256")
+    secret = hmac.digest(key.strip().encode(), f"guest-token:{token_id}".encode(), "sha256")
     return "gt_" + base64.urlsafe_b64encode(secret).decode().rstrip("=")
 
 

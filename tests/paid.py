@@ -24,7 +24,8 @@ AMOUNTS = {
 
 def paid(status: PaymentStatus, **changes: Any) -> Paid:
     authorized, captured, refunded, refunding = AMOUNTS[status]
-    payment = Paid("pay_1", Provider.STRIPE, "pi_1", status, authorized, captured, refunded, refunding)
+    released = authorized - captured if captured or status is PaymentStatus.VOIDED else 0
+    payment = Paid("pay_1", Provider.STRIPE, "pi_1", status, authorized, captured, released, refunded, refunding)
     return replace(payment, **changes)
 
 
@@ -38,4 +39,5 @@ def payments(draw: st.DrawFn) -> Paid:
     captured = draw(st.integers(0, authorized))
     refunded = draw(st.integers(0, captured))
     refunding = draw(st.integers(0, captured - refunded))
-    return Paid("pay_1", Provider.STRIPE, "pi_1", status, authorized, captured, refunded, refunding)
+    released = authorized - captured if captured else 0
+    return Paid("pay_1", Provider.STRIPE, "pi_1", status, authorized, captured, released, refunded, refunding)

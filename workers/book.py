@@ -43,9 +43,8 @@ def set_policy(task: Worker, intent_id: str) -> None:
         work.strike(Task.SET_POLICY, intent_id)
         if intent is None or not intent.running:
             return
-        policy = msgspec.convert(intent.payload, CancellationPolicy)
-        body = msgspec.json.encode(policy).decode()
-        version = policies.put_locked(work.connection, intent.subject, body)
+        body = msgspec.json.encode(msgspec.convert(intent.payload, CancellationPolicy)).decode()
+        version, policy = policies.put_locked(work.connection, intent.subject, body, intent.accepted_at)
         answer = {"policy_id": intent.subject, "version": version, "policy": policy}
         work.finish(intent_id, msgspec.json.encode(answer).decode())
 

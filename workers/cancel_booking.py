@@ -110,11 +110,10 @@ def join(task: Worker, work: Work, intent: Intent, booking: Booking) -> None:
     awaited = booking.cancellation.awaited if booking.cancellation else None
     if awaited is None:
         raise LookupError(booking.id)
+    operators.await_outcome_locked(work.connection, intent.id, awaited[1])
     if parked.are_given_up(work.connection, [Message(*awaited), Message(Task.SETTLE_BOOKING, booking.id)]):
         problem = Parked()
         work.ring(*intents.park(work.connection, intent.id, problem.http_status, problem.body()))
-    else:
-        operators.await_outcome_locked(work.connection, intent.id, awaited[1])
 
 
 def replay(task: Worker, work: Work, intent: Intent, booking: Booking) -> None:

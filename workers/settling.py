@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from shared.domain import alerts as causes
+from shared.domain import bookings as rules
 from shared.domain.bookings import GUEST
 from shared.domain.emails import Template
 from shared.domain.intents import IntentState, Operation
@@ -35,6 +36,8 @@ log = structlog.get_logger()
 
 def go_on(work: Work, booking: Booking, cancellation: Cancellation, actor: str = "mesh") -> None:
     """Take the next step, or cancel the booking when there is none left."""
+    if booking.payment.kept > cancellation.paid:
+        cancellation = reckon_anew(work, booking, cancellation)
     awaits = STEP[means(booking.payment, cancellation.fee)](work, booking, cancellation)
     if awaits is None:
         complete(work, booking, cancellation, actor)
@@ -46,6 +49,12 @@ def go_on(work: Work, booking: Booking, cancellation: Cancellation, actor: str =
         work.record(Entry(booking.id, OrderEvent.CANCELING, Queue.CANCEL, actor, data))
 
 
+def reckon_anew(work: Work, booking: Booking, cancellation: Cancellation) -> Cancellation:
+    """The guest has paid in the very moment of the cancel, which nobody knew: the policy holds for that as well."""
+    charge = rules.charge(booking.terms, booking.payment, cancellation.priced_at)
+    return guest_cancellations.reckon_locked(work.connection, cancellation, booking.payment.kept, charge)
+
+
 def void(work: Work, booking: Booking, _: Cancellation) -> str:
     """Release what is held; a payment that could still be made is closed."""
     payment = booking.payment
@@ -53,9 +62,7 @@ def void(work: Work, booking: Booking, _: Cancellation) -> str:
 
 
 def refund(work: Work, booking: Booking, cancellation: Cancellation) -> str:
-    """Give back what is beyond the fee, also of what was paid meanwhile."""
-    if booking.payment.kept > cancellation.paid:
-        guest_cancellations.raise_paid_locked(work.connection, booking.id, booking.payment.kept)
+    """Give back what is beyond the fee."""
     parts = {booking.payment.payment_id: booking.payment.kept - cancellation.fee}
     return promise(work, [], booking.id, parts, Wanted(GUEST, key=f"guest_cancel_refund:{booking.id}"))
 
@@ -90,13 +97,18 @@ STEP: Mapping[Means, Callable[[Work, Booking, Cancellation], str | None]] = {
 
 def complete(work: Work, booking: Booking, cancellation: Cancellation, actor: str) -> None:
     """The money is where it should be: cancel the booking, and tell its guest and its hotel."""
-    fee = min(cancellation.fee, booking.payment.kept)
+    alerts.resolve_attempts(work.connection, booking.id)
+    cancel(work, booking, cancellation, min(cancellation.fee, booking.payment.kept), actor)
+
+
+def cancel(work: Work, booking: Booking, cancellation: Cancellation, fee: int, actor: str = "mesh") -> None:
+    """Cancel the booking of which so much is kept."""
     if not booking.payment.captured:
         price_anew(work, booking)
-    done = guest_cancellations.settle_locked(work.connection, cancellation, fee)
+    paid = booking.payment.kept + booking.given if booking.given else cancellation.paid
+    done = guest_cancellations.settle_locked(work.connection, cancellation, paid, fee)
     to_guest, to_hotel = letters(booking, done)
     emails.write(work.connection, to_hotel)
-    alerts.resolve_attempts(work.connection, booking.id)
     answer(work, booking, done)
     restocked = cancellations.cancel_locked(
         work.connection, booking.id, booking.order_status, GUEST, to_guest, CancellationRefund.POLICY
@@ -109,7 +121,14 @@ def complete(work: Work, booking: Booking, cancellation: Cancellation, actor: st
 
 
 def stand(work: Work, booking: Booking, cancellation: Cancellation) -> None:
-    """The provider has refused: the booking is what it was, and its guest may try again."""
+    """The provider has refused: the booking is what it was, and its guest may try again.
+
+    When some of the money is back already it is not: then it is canceled, and the alert about what was refused stays.
+    """
+    work.stage(Task.COMPARE_PAYMENT, booking.payment.payment_id)  # somebody may have been at it there
+    if booking.given:
+        cancel(work, booking, cancellation, booking.payment.kept)
+        return
     is_paid = OrderStatus.CAPTURED is cancellation.was or booking.payment.status is PaymentStatus.CAPTURED
     event = OrderEvent.STANDS_CAPTURED if is_paid else OrderEvent.STANDS
     status = guest_cancellations.refuse_locked(work.connection, booking, cancellation, event)

@@ -48,7 +48,7 @@ class BookingRegistrations:
             sealed=self._guests.seal(),
         )
         if ended:
-            response.text = with_token(self._settings, ended)
+            response.text = with_token(self._settings, ended, caller)
 
 
 class GuestLinks:
@@ -73,7 +73,7 @@ class GuestLinks:
             sealed=self._guests.seal(),
         )
         if ended:
-            response.text = with_token(self._settings, ended)
+            response.text = with_token(self._settings, ended, caller)
 
 
 class Approval:

@@ -29,7 +29,7 @@ class Intent:
             raise NotFound("There is no such intent")
         if caller.role is not Role.ADMIN:
             caller.allow_actor(intent.actor)
-        body = with_token(self._settings, intent) if intent.answer_body else None
+        body = with_token(self._settings, intent, caller) if intent.answer_body else None
         shown = {
             "intent": intent.id,
             "operation": intent.operation,
@@ -38,4 +38,5 @@ class Intent:
             "accepted_at": intent.accepted_at,
             "answer": {"status": intent.answer_status, "body": msgspec.Raw(body.encode())} if body else None,
         }
+        response.set_header("Cache-Control", "no-store")
         render(response, 200, msgspec.json.encode(shown).decode())

@@ -43,7 +43,7 @@ class Registrations:
             body=body,
         )
         if ended:
-            response.text = with_token(self._settings, ended)
+            response.text = with_token(self._settings, ended, caller)
 
 
 class Order:

@@ -18,6 +18,7 @@ from shared.errors import (
     BookingCompleted,
     BookingDeclined,
     NotAuthorized,
+    PartialCapture,
     QuoteExpired,
 )
 
@@ -101,8 +102,14 @@ class Paid:
     status: PaymentStatus
     authorized: int
     captured: int
+    released: int
     refunded: int
     refunding: int
+
+    @property
+    def is_held_in_part(self) -> bool:
+        """Whether some of it was taken, and the rest is still held."""
+        return 0 < self.captured < self.authorized - self.released
 
     @property
     def kept(self) -> int:
@@ -171,7 +178,8 @@ class Asked:
 def judge(status: BookingStatus, paid: Paid, asked: Asked, validity: timedelta) -> Verdict:
     """Decide a guest's cancel; a quote is good for `validity`, and not for money that was paid after it.
 
-    Raises `BookingDeclined`, `BookingCompleted` or `QuoteExpired`.
+    Raises `BookingDeclined`, `BookingCompleted`, `QuoteExpired` or `PartialCapture`: of a hold of which some was taken,
+    what is left can only be let go at the provider.
     """
     if status is BookingStatus.CANCELED:
         return Verdict.REPLAY
@@ -185,6 +193,8 @@ def judge(status: BookingStatus, paid: Paid, asked: Asked, validity: timedelta) 
         raise QuoteExpired
     if asked.shown is Basis.NOTHING and paid.basis is not Basis.NOTHING:
         raise QuoteExpired("The booking was paid since: look at it again")
+    if paid.is_held_in_part:
+        raise PartialCapture("Some of the payment was captured, and the rest is still held: the hotel must settle that")
     return Verdict.WAIT if paid.status is PaymentStatus.CAPTURING else Verdict.CANCEL
 
 

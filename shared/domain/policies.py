@@ -98,7 +98,7 @@ class Policy:
     rules: tuple[Rule, ...] = ()
     #: From check-in on.
     no_show: Fee = Fee(percent=Decimal(100))
-    #: When it is not, everything is kept, except in the free window.
+    #: When it is not, the price is kept, except in the free window.
     refundable: bool = True
     #: How long after it was placed any booking is canceled free.
     free_hours: int = 0
@@ -238,11 +238,12 @@ class CancellationCalculator:
         if policy.free_hours and at < self._free_until:
             window = _counted(policy.free_hours, "hour")
             return Charge(0, paid, "free_window", f"Cancellation less than {window} after booking: free of charge")
+        most = min(paid, self._terms.total)  # more may be held, or was taken, than the booking costs
         if not policy.refundable:
-            return Charge(paid, 0, "non_refundable", "This booking is not refundable: all that was paid is kept")
+            return Charge(most, paid - most, "non_refundable", "This booking is not refundable: its price is kept")
         claim = max((claim for claim in self._claims if claim.since <= at), key=lambda claim: claim.fee)
-        fee = min(claim.fee, paid)
-        limit = ", but no more than was paid" if fee < claim.fee else ""
+        fee = min(claim.fee, most)
+        limit = f", but no more than {'was paid' if fee == paid else 'the price'}" if fee < claim.fee else ""
         return Charge(fee, paid - fee, claim.rule, claim.description + limit)
 
     def steps(self, paid: int) -> list[Step]:

@@ -110,6 +110,7 @@ class Cancellation:
     intent_id: str
     token_id: str
     reason: str
+    priced_at: datetime
     paid: int
     fee: int
     refund: int

@@ -61,6 +61,8 @@ class Booking:
     #: What is to be paid: another sum than it costs while a fee is captured.
     due: int
     payment: Paid
+    #: What its guest was given back, or was promised.
+    given: int
     #: The capture that is still to come, and the void that is under way.
     job_id: str | None
     void_id: str | None
@@ -100,12 +102,15 @@ _READ = text("""
     SELECT o.id, o.status, o.cancellation_source, o.email, o.currency, o.total, o.placed_at, k.amount AS due, b.hotel,
            b.hotel_name, b.hotel_email, b.check_in, b.check_out, b.time_zone, b.ends_at, b.policy_id, b.policy_version,
            y.body AS policy, p.id AS payment_id, p.provider, p.reference, p.status AS payment_status, p.authorized,
-           p.captured, p.refunded, p.refunding,
+           p.captured, p.released, p.refunded, p.refunding,
+           (SELECT coalesce(sum(r.amount), 0) FROM refunds r
+            WHERE r.payment_id = p.id AND r.key IS NOT NULL AND r.state <> 'failed')::bigint AS given,
            (SELECT j.id FROM capture_jobs j WHERE j.payment_id = p.id AND j.state IN ('waiting', 'active')) AS job_id,
            (SELECT v.id FROM voids v WHERE v.payment_id = p.id AND v.state = 'requested') AS void_id,
-           c.id AS cancellation_id, c.intent_id, c.token_id, c.state AS cancellation_state, c.reason, c.paid, c.fee,
-           c.refund, c.rule, c.description, c.was, c.approved, c.settled_at, c.awaits, cv.state AS awaited_void,
-           cj.state AS awaited_capture, cr.state AS awaited_refund, cr.provider_id AS refund_reference,
+           c.id AS cancellation_id, c.intent_id, c.token_id, c.state AS cancellation_state, c.reason, c.priced_at,
+           c.paid, c.fee, c.refund, c.rule, c.description, c.was, c.approved, c.settled_at, c.awaits,
+           cv.state AS awaited_void, cj.state AS awaited_capture, cr.state AS awaited_refund,
+           cr.provider_id AS refund_reference,
            CASE cr.state WHEN 'completed' THEN cr.settled_at END AS refund_processed_at,
            coalesce(cv.last_error, cj.last_error, cr.last_error) AS error
     FROM orders o
@@ -168,9 +173,11 @@ def _booking(row: Row[Any]) -> Booking:
             status=PaymentStatus(row.payment_status),
             authorized=row.authorized,
             captured=row.captured,
+            released=row.released,
             refunded=row.refunded,
             refunding=row.refunding,
         ),
+        given=row.given,
         job_id=row.job_id,
         void_id=row.void_id,
         cancellation=_cancellation(row) if row.cancellation_id else None,
@@ -184,6 +191,7 @@ def _cancellation(row: Row[Any]) -> Cancellation:
         token_id=row.token_id,
         state=CancellationState(row.cancellation_state),
         reason=row.reason,
+        priced_at=row.priced_at,
         paid=row.paid,
         fee=row.fee,
         refund=row.refund,

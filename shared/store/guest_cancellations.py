@@ -5,11 +5,13 @@ Everything here is written under the order's lock.
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, text
 
 from shared.domain import bookings, orders
 from shared.domain.orders import OrderEvent, OrderStatus
+from shared.domain.policies import Charge
 from shared.domain.settling import TRANSITIONS, Cancellation, CancellationEvent
 from shared.domain.transitions import advance
 from shared.store.bookings import Booking
@@ -54,16 +56,17 @@ _AWAIT = text("""
         SELECT awaits FROM guest_cancellations WHERE order_id = :order_id AND state = 'settling'))
 """)
 
-_FOUND = text("""
-    UPDATE guest_cancellations SET paid = :paid, refund = :paid - fee WHERE order_id = :order_id AND state = 'settling'
+_RECKON = text("""
+    UPDATE guest_cancellations SET paid = :paid, fee = :fee, refund = :refund, rule = :rule, description = :description
+    WHERE id = :id
 """)
 
 _SETTLE = text("""
     WITH used AS (UPDATE guest_tokens SET used_at = now() WHERE id = :token_id AND used_at IS NULL)
     UPDATE guest_cancellations
-    SET state = :state, fee = :fee, refund = paid - :fee, description = :description, settled_at = now()
+    SET state = :state, paid = :paid, fee = :fee, refund = :refund, description = :description, settled_at = now()
     WHERE id = :id
-    RETURNING paid, settled_at
+    RETURNING settled_at
 """)
 
 _REFUSE = text("""
@@ -80,6 +83,7 @@ def begin_locked(connection: Connection, new: NewCancellation) -> Cancellation:
         intent_id=new.intent_id,
         token_id=new.token_id,
         reason=new.reason,
+        priced_at=new.priced_at,
         paid=new.paid,
         fee=new.fee,
         refund=new.refund,
@@ -98,29 +102,29 @@ def await_locked(connection: Connection, booking: Booking, intent_id: str, await
     connection.execute(_AWAIT, values)
 
 
-def raise_paid_locked(connection: Connection, order_id: str, paid: int) -> None:
-    """The guest turns out to have paid `paid` minor units: what is beyond the fee goes back as well."""
-    connection.execute(_FOUND, {"order_id": order_id, "paid": paid})
+def reckon_locked(connection: Connection, cancellation: Cancellation, paid: int, charge: Charge) -> Cancellation:
+    """The guest turns out to have paid `paid` minor units: write down what the cancel costs of that; returns it so."""
+    found: dict[str, Any] = {"paid": paid, "fee": charge.fee, "refund": charge.refund, "rule": charge.rule}
+    found |= {"description": charge.description}
+    connection.execute(_RECKON, found | {"id": cancellation.id})
+    return replace(cancellation, **found)
 
 
-def settle_locked(connection: Connection, cancellation: Cancellation, fee: int) -> Cancellation:
+def settle_locked(connection: Connection, cancellation: Cancellation, paid: int, fee: int) -> Cancellation:
     """The money of a cancel is where it should be, and its link has done what it is for; `fee` minor units were kept.
 
     Returns the cancel as it stands by that.
     """
-    state = advance(TRANSITIONS, cancellation.state, CancellationEvent.SETTLED)
-    values = {"id": cancellation.id, "token_id": cancellation.token_id, "state": state, "fee": fee}
-    description = bookings.told(cancellation.description, cancellation.fee, fee)
-    row = connection.execute(_SETTLE, values | {"description": description}).one()
-    return replace(
-        cancellation,
-        state=state,
-        description=description,
-        paid=row.paid,
-        fee=fee,
-        refund=row.paid - fee,
-        settled_at=row.settled_at,
-    )
+    found: dict[str, Any] = {
+        "state": advance(TRANSITIONS, cancellation.state, CancellationEvent.SETTLED),
+        "paid": paid,
+        "fee": fee,
+        "refund": paid - fee,
+        "description": bookings.told(cancellation.description, cancellation.fee, fee),
+    }
+    values = found | {"id": cancellation.id, "token_id": cancellation.token_id}
+    settled_at = connection.execute(_SETTLE, values).scalar_one()
+    return replace(cancellation, **found, settled_at=settled_at)
 
 
 def refuse_locked(

@@ -68,6 +68,7 @@ def test_the_same_booking_again_is_the_same_with_the_same_link(hotel: Hotel) -> 
         ({"check_in": "2026-13-41T00:00"}, 422, "invalid"),
         ({"check_in": "2026-12-24T15:00Z"}, 422, "invalid"),
         ({"hotel": {"slug": "a", "name": "A", "email": "a@example.com", "time_zone": "Mars/Base"}}, 422, "invalid"),
+        ({"hotel": {"slug": "a", "name": "A", "email": "a@example.com", "time_zone": "UTC\x00"}}, 422, "invalid"),
         ({"hotel": {"slug": "a/b", "name": "A", "email": "a@example.com", "time_zone": "UTC"}}, 422, "invalid"),
         ({"lines": []}, 422, "invalid"),
         ({"payment": {"provider": "stripe", "reference": "pi_nowhere"}}, 422, "payment_unusable"),

@@ -100,15 +100,16 @@ def test_a_booking_that_was_approved_twice_is_declined_with_one_void(hotel: Hote
     assert hotel.moves(stay) == [("canceled", 50_000)]
 
 
-def test_who_pays_in_the_moment_of_the_cancel_has_everything_back_and_is_told_so(hotel: Hotel, shop: Shop) -> None:
+def test_who_pays_in_the_moment_of_the_cancel_pays_what_the_policy_says(hotel: Hotel, shop: Shop) -> None:
     wish: Any = {"amount": 50_000, "currency": "eur", "payment_method_types": ["card"]}
     intent = shop.provider.v1.payment_intents.create(wish)
     stay = hotel.booked(intent.id)
     shop.unheard(intent.id)
     shop.provider.v1.payment_intents.confirm(intent.id, {"payment_method": "pm_card_visa"})
     cancellation = hotel.cancel(stay).json()["cancellation"]
-    assert (cancellation["cancellation_fee"], cancellation["refund_amount"]) == ("0.00", "500.00")
-    assert hotel.moves(stay)[-1] == ("refund.created", 50_000)
+    assert (cancellation["cancellation_fee"], cancellation["refund_amount"]) == ("50.00", "450.00")
+    assert cancellation["applied_rule"] == "rule_1"
+    assert hotel.moves(stay)[-1] == ("refund.created", 45_000)
     shop.compare(intent.id)
     assert shop.drift(intent.id) == []
 
@@ -128,6 +129,53 @@ def test_a_settling_that_breaks_parks_its_guest_and_goes_on_when_an_operator_say
     assert hotel.moves(stay) == [("captured", 50_000), ("refund.created", 45_000)]
     title = f"cancel.settle_booking {stay.booking_id}%"
     assert shop.sql("SELECT resolved_at IS NULL FROM alerts WHERE title LIKE %s", title) == [(False,)]
+
+
+def test_no_more_than_the_price_is_kept_of_a_larger_hold(hotel: Hotel) -> None:
+    stay = hotel.book({"refundable": False, "capture_fee": True}, amount=60_000)
+    cancellation = hotel.cancel(stay).json()["cancellation"]
+    assert (cancellation["cancellation_fee"], cancellation["refund_amount"]) == ("500.00", "100.00")
+    assert hotel.moves(stay) == [("captured", 50_000)]
+
+
+def test_a_booking_whose_hold_was_captured_in_part_is_for_its_hotel_to_settle(hotel: Hotel, shop: Shop) -> None:
+    parts: Any = {"payment_method_options": {"card": {"request_multicapture": "if_available"}}}
+    stay = hotel.booked(shop.authorize(50_000, "eur", **parts))
+    shop.provider.v1.payment_intents.capture(
+        str(stay.reference), {"amount_to_capture": 20_000, "final_capture": False}
+    )
+    eventually(lambda: hotel.order(stay)["payment"]["captured"] == 20_000)
+    assert_problem(hotel.cancel(stay), 422, code="partial_capture")
+    assert hotel.moves(stay) == [("captured", 20_000)]
+
+
+def test_after_a_refusal_it_is_looked_up_what_somebody_did_at_the_provider(hotel: Hotel, shop: Shop) -> None:
+    stay = hotel.confirmed()
+    shop.unheard(str(stay.reference))
+    shop.provider.v1.refunds.create({"payment_intent": str(stay.reference), "amount": 20_000})
+    refused(hotel, stay)
+    eventually(lambda: hotel.order(stay)["payment"]["refunded"] == 20_000)
+    cancellation = hotel.cancel(stay).json()["cancellation"]
+    assert (cancellation["cancellation_fee"], cancellation["refund_amount"]) == ("50.00", "250.00")
+
+
+def test_a_booking_of_which_some_is_back_is_canceled_although_the_rest_is_refused(hotel: Hotel, shop: Shop) -> None:
+    stay = hotel.confirmed()
+    shop.fault("refund", "pending", reference=stay.reference)
+    assert shop.refund(stay.booking_id, "goodwill-" + stay.booking_id, amount=100).status_code == 200
+    ((goodwill,),) = shop.sql("SELECT provider_id FROM refunds WHERE order_id = %s", stay.booking_id)
+    shop.slow_down("refund", 2000)
+    waiting = hotel.cancel(stay, headers={"Prefer": "respond-async"})
+    eventually(lambda: hotel.view(stay)["status"] == "CANCELING")
+    shop.happen("fail", goodwill)
+    eventually(lambda: "refund_failed" in hotel.shop.events(stay.booking_id))
+    shop.fault("refund", "decline", reference=stay.reference)
+    answer = eventually(lambda: _answer(shop, waiting, stay))
+    assert answer["status"] == 200
+    cancellation = answer["body"]["cancellation"]
+    kept = hotel.order(stay)["payment"]["captured"] - hotel.order(stay)["payment"]["refunded"]
+    assert (cancellation["cancellation_fee"], cancellation["refund_amount"]) == (f"{kept / 100:.2f}", "350.00")
+    assert any(alert["open"] and alert["severity"] == "critical" for alert in shop.alerts(stay.booking_id))
 
 
 def test_a_fee_that_cannot_be_captured_leaves_the_booking_as_it_was(hotel: Hotel, shop: Shop) -> None:

@@ -120,6 +120,15 @@ def test_of_a_token_nothing_is_kept_but_its_hash(hotel: Hotel, shop: Shop) -> No
         assert stay.token not in log.read_text(errors="replace"), log
 
 
+def test_an_operator_sees_the_intent_and_not_the_link(hotel: Hotel, shop: Shop) -> None:
+    stay = hotel.book()
+    ((intent_id,),) = shop.sql(
+        "SELECT id FROM intents WHERE subject = %s AND operation = 'register_booking'", stay.booking_id
+    )
+    assert shop.intent(f"/intents/{intent_id}", shop.bearer("admin"))["answer"]["body"]["guest_token"] is None
+    assert shop.intent(f"/intents/{intent_id}", shop.bearer("service"))["answer"]["body"]["guest_token"] == stay.token
+
+
 def test_a_token_tells_how_its_own_cancel_has_fared_and_no_other(hotel: Hotel, shop: Shop) -> None:
     stay, other = hotel.book(), hotel.book()
     started = hotel.cancel(stay, headers={"Prefer": "respond-async"})

@@ -99,8 +99,14 @@ def test_what_is_not_refundable_is_kept_whole_at_any_time() -> None:
     policy = Policy(rules=(WEEK,), refundable=False, no_show=Fee(nights=1), maximum=100, currency="EUR")
     for at in (PLACED, CHECK_IN - 100 * DAY, CHECK_IN, CHECK_IN + DAY):
         assert charge(policy, at, 12345) == Charge(
-            12345, 0, "non_refundable", "This booking is not refundable: all that was paid is kept"
+            12345, 0, "non_refundable", "This booking is not refundable: its price is kept"
         )
+
+
+@pytest.mark.parametrize("policy", [Policy(refundable=False), Policy(rules=(Rule(Fee(nights=365), days=700),))])
+def test_of_more_than_the_price_what_is_beyond_it_is_always_given_back(policy: Policy) -> None:
+    found = charge(policy, CHECK_IN - DAY, 120_000)
+    assert (found.fee, found.refund) == (60_000, 60_000)
 
 
 @pytest.mark.parametrize("refundable", [True, False])

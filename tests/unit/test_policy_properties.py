@@ -131,11 +131,11 @@ def expected(terms: Terms, at: datetime, paid: int) -> int:
     if policy.free_hours and at < free_until(terms):
         return 0
     if not policy.refundable:
-        return paid
+        return min(paid, terms.total)
     fees = [bounded(terms, rule.fee) for rule in policy.rules if at >= edge(terms, rule)]
     if at >= instant(terms.check_in, terms.time_zone):
         fees.append(bounded(terms, policy.no_show))
-    return min(max(fees, default=0), paid)
+    return min(max(fees, default=0), paid, terms.total)
 
 
 # What holds

@@ -23,7 +23,7 @@ ALTER TABLE orders
 """
 
 BOOKINGS = """
--- A version is never changed: a booking keeps the one that its guest agreed to.
+-- A version is never changed: a booking keeps the one that its guest agreed to.  set_at: when it was asked for.
 CREATE TABLE policies (
     id      text NOT NULL,
     version integer NOT NULL CHECK (version > 0),
@@ -113,7 +113,8 @@ BEGIN
     IF EXISTS (SELECT FROM payments WHERE order_id = NEW.id AND (
         status = 'capturing'
         OR NEW.status = 'canceled' AND refunded < captured AND NEW.cancellation_refund = 'none'
-        OR NEW.status = 'canceled' AND status IN ('authorized', 'voiding') AND NEW.cancellation_refund = 'policy'
+        OR NEW.status = 'canceled' AND NEW.cancellation_refund = 'policy' AND (
+            status IN ('authorized', 'voiding') OR captured > 0 AND authorized > captured + released)
     )) THEN
         RAISE EXCEPTION 'the payment of order % is captured, or held', NEW.id USING ERRCODE = 'check_violation';
     END IF;
