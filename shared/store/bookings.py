@@ -104,7 +104,7 @@ _READ = text("""
            y.body AS policy, p.id AS payment_id, p.provider, p.reference, p.status AS payment_status, p.authorized,
            p.captured, p.released, p.refunded, p.refunding,
            (SELECT coalesce(sum(r.amount), 0) FROM refunds r
-            WHERE r.payment_id = p.id AND r.key IS NOT NULL AND r.state <> 'failed')::bigint AS given,
+            WHERE r.payment_id = p.id AND r.source = 'guest' AND r.state <> 'failed')::bigint AS given,
            (SELECT j.id FROM capture_jobs j WHERE j.payment_id = p.id AND j.state IN ('waiting', 'active')) AS job_id,
            (SELECT v.id FROM voids v WHERE v.payment_id = p.id AND v.state = 'requested') AS void_id,
            c.id AS cancellation_id, c.intent_id, c.token_id, c.state AS cancellation_state, c.reason, c.priced_at,
