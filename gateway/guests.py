@@ -8,7 +8,7 @@ import structlog
 from gateway import bodies
 from gateway.auth import Caller
 from shared import tokens
-from shared.booking_requests import BookingAsked, GuestToken, Sealed
+from shared.booking_requests import BookingAsked, GuestToken, Issued
 from shared.db import Database
 from shared.domain.bookings import GuestAction
 from shared.errors import TokenExpired, TokenRefused, TokenUsedUp, Unauthorized
@@ -64,13 +64,13 @@ class Guests:
             raise TokenExpired
         return Caller(Role.GUEST, guest.token_id)
 
-    def seal(self) -> Sealed:
+    def issue(self) -> Issued:
         """Return what is kept of a token that is issued now."""
         token_id, kid = new_id("gtk"), next(iter(self.settings.jwt_keys))
         token = tokens.guest_token(self.settings, kid, token_id)
         if token is None:
             raise LookupError(kid)
-        return Sealed(GuestToken(token_id, kid, tokens.fingerprint(token).hex()))
+        return Issued(GuestToken(token_id, kid, tokens.fingerprint(token).hex()))
 
 
 def in_query(request: falcon.Request) -> str | None:

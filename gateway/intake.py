@@ -52,11 +52,11 @@ class Intake:
         subject: str,
         caller: Caller,
         body: msgspec.Struct,
-        sealed: msgspec.Struct | None = None,
+        beside: msgspec.Struct | None = None,
     ) -> Intent | None:
         """Record what is asked, wait for it, and render its answer; the intent, when it has one.
 
-        `sealed` is recorded beside the body, and no part of what was asked: a repeated request is known without it.
+        `beside` is recorded with the body, and no part of what was asked: a repeated request is known without it.
         Raises `KeyMalformed`, `KeyReused`, `Unavailable`, or `CaptureUnconfirmed`.
         """
         asked = msgspec.json.encode(body, order="sorted")
@@ -68,7 +68,7 @@ class Intake:
             actor=caller.actor,
             idempotency_key=idempotency_key(request),
             fingerprint=hashlib.sha256(asked).digest(),
-            payload=(_beside(body, sealed) if sealed else asked).decode(),
+            payload=(_joined(body, beside) if beside else asked).decode(),
             waiter=self._doorbell.queue if wait else None,
             patience=self._settings.patience,
         )
@@ -120,8 +120,8 @@ class Intake:
         return 0.0 if "respond-async" in preferences else self._settings.wait
 
 
-def _beside(body: msgspec.Struct, sealed: msgspec.Struct) -> bytes:
-    return msgspec.json.encode(msgspec.to_builtins(body) | msgspec.to_builtins(sealed))
+def _joined(body: msgspec.Struct, beside: msgspec.Struct) -> bytes:
+    return msgspec.json.encode(msgspec.to_builtins(body) | msgspec.to_builtins(beside))
 
 
 def _preferences(header: str) -> dict[str, str]:

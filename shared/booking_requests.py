@@ -207,7 +207,7 @@ class GuestToken(Struct, frozen=True):
     hash: str
 
 
-class Sealed(Struct, frozen=True):
+class Issued(Struct, frozen=True):
     """What the gateway adds to a request that issues a token; no client says it."""
 
     guest_token: GuestToken

@@ -4,12 +4,13 @@ A booking is registered as an order is (workers/register.py), with its terms bes
 is paid; and its money is captured when the hotel approves it, not when an hour is over.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from shared.booking_requests import BookingRegistration, CancellationPolicy, GuestLink, GuestToken
+from shared.booking_requests import BookingRegistration, CancellationPolicy, GuestLink, GuestToken, Issued
 from shared.domain import totals
 from shared.domain.bookings import BookingEvent
 from shared.domain.intents import IntentState
@@ -34,6 +35,26 @@ from workers.base import Work, Worker
 UNUSABLE = {HoldStatus.RELEASED: registering.UNUSABLE[HoldStatus.RELEASED]}
 
 
+Shape = TypeVar("Shape", GuestLink, BookingRegistration)
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A booking to register: what is asked for, its first link, its terms, and the policy that it is made under."""
+
+    intent: Intent
+    request: BookingRegistration
+    token: GuestToken
+    terms: Terms
+    policy: Version
+
+    @property
+    def paid_by(self) -> tuple[Provider, str | None]:
+        """Who holds the money, and under which name; a payment that has none yet is nobody's."""
+        payment = self.request.payment
+        return (payment.provider, payment.reference) if payment.reference else (Provider.NONE, None)
+
+
 @app.task(base=Worker, bind=True, name=Task.SET_POLICY)
 def set_policy(task: Worker, intent_id: str) -> None:
     """Write down a policy, as a version of its own when it is another one than before."""
@@ -56,13 +77,10 @@ def register_booking(task: Worker, intent_id: str) -> None:
         intent = claim(task, intent_id)
         if intent is None:  # answered by a twin, or registered before
             return
-        token = sealed(intent)
-        request = msgspec.convert(intent.payload, BookingRegistration)
-        terms, policy = check(task, intent, request)
-        provider, reference = paid_by(request)
-        held = registering.hold(task, provider, reference, request.currency, terms.total, UNUSABLE)
+        reservation = check(task, intent)
+        held = call(task, reservation)
         with task.work() as work:
-            settle(work, task, intent, request, terms, policy, held, token)
+            settle(task, work, reservation, held)
     except Unavailable:  # Postgres went away: nothing is decided, and the message comes again
         raise
     except Problem as refusal:
@@ -83,7 +101,7 @@ def invite_guest(task: Worker, intent_id: str) -> None:
         if booking is None:
             work.refuse(intent_id, NotFound("There is no such booking"))
             return
-        token, link = sealed(intent), msgspec.convert(intent.payload, GuestLink)
+        link, token = asked(intent, GuestLink)
         expires_at = issue(task, work, booking.id, token, link, booking.ends_at)
         data = {"token_id": token.id, "actions": link.actions}
         work.record(Entry(booking.id, BookingEvent.GUEST_INVITED, Queue.REGISTER, intent.actor, data))
@@ -101,13 +119,15 @@ def claim(task: Worker, intent_id: str) -> Intent | None:
         return None
 
 
-def sealed(intent: Intent) -> GuestToken:
-    """Take out of what is recorded what the gateway has added."""
-    return msgspec.convert(intent.payload.pop("guest_token"), GuestToken)
+def asked(intent: Intent, shape: type[Shape]) -> tuple[Shape, GuestToken]:
+    """Return what is asked for, and the token that the gateway has issued with it."""
+    body = {name: value for name, value in intent.payload.items() if name != "guest_token"}
+    return msgspec.convert(body, shape), msgspec.convert(intent.payload, Issued).guest_token
 
 
-def check(task: Worker, intent: Intent, request: BookingRegistration) -> tuple[Terms, Version]:
-    """Return the terms, or refuse what no booking can be.  Raises `PolicyUnknown` or `Invalid`."""
+def check(task: Worker, intent: Intent) -> Reservation:
+    """Put together what is booked, or refuse what no booking can be.  Raises `PolicyUnknown` or `Invalid`."""
+    request, token = asked(intent, BookingRegistration)
     with task.mesh.database.statement() as connection:
         policy = policies.latest(connection, request.policy_id)
     if policy is None:
@@ -126,36 +146,27 @@ def check(task: Worker, intent: Intent, request: BookingRegistration) -> tuple[T
         )
     except ValueError as error:
         raise Invalid(str(error)) from error
-    return terms, policy
+    return Reservation(intent, request, token, terms, policy)
 
 
-def paid_by(request: BookingRegistration) -> tuple[Provider, str | None]:
-    """Who holds the money, and under which name; a payment that has none yet is nobody's."""
-    reference = request.payment.reference
-    return (request.payment.provider, reference) if reference else (Provider.NONE, None)
+def call(task: Worker, reservation: Reservation) -> Authorization | None:
+    """Read the authorization from its provider; None when nobody knows of a payment.  Raises `PaymentUnusable`."""
+    terms = reservation.terms
+    return registering.hold(task, *reservation.paid_by, terms.currency, terms.total, UNUSABLE)
 
 
-def settle(
-    work: Work,
-    task: Worker,
-    intent: Intent,
-    request: BookingRegistration,
-    terms: Terms,
-    policy: Version,
-    held: Authorization | None,
-    token: GuestToken,
-) -> None:
+def settle(task: Worker, work: Work, reservation: Reservation, held: Authorization | None) -> None:
     """Write everything down in one commit.  Raises `OrderConflict` or `PaymentConflict`."""
-    order = _order(intent, request, terms, held)
+    intent, order = reservation.intent, _order(reservation, held)
     work.strike(Task.REGISTER_BOOKING, intent.id)
-    if not orders.insert(work.connection, order, registering.lines(request.lines)):
+    if not orders.insert(work.connection, order, registering.lines(reservation.request.lines)):
         answer_again(work, intent)  # a twin was faster
         return
-    bookings.insert(work.connection, _booking(order, request, terms, policy))
-    payment = registering.write_payment(task, work, order, *paid_by(request), held)
-    issue(task, work, order.id, token, request.guest_link, terms.ends_at)
+    bookings.insert(work.connection, _booking(reservation))
+    payment = registering.write_payment(task, work, order, *reservation.paid_by, held)
+    issue(task, work, order.id, reservation.token, reservation.request.guest_link, reservation.terms.ends_at)
     data = {"total": order.total, "currency": order.currency, "payment": payment.status}
-    data |= {"policy": policy.id, "policy_version": policy.version}
+    data |= {"policy": reservation.policy.id, "policy_version": reservation.policy.version}
     work.record(Entry(order.id, OrderEvent.REGISTERED, Queue.REGISTER, intent.actor, data))
     answer(work, intent, 201)
     stock.reserve_locked(work.connection, order.id)
@@ -204,31 +215,33 @@ def named(token_id: str, kid: str) -> dict[str, Any]:
     return {"id": token_id, "kid": kid}
 
 
-def _order(intent: Intent, request: BookingRegistration, terms: Terms, held: Authorization | None) -> NewOrder:
+def _order(reservation: Reservation, held: Authorization | None) -> NewOrder:
     captured = held is not None and held.status is HoldStatus.CAPTURED
+    terms = reservation.terms
     return NewOrder(
-        id=intent.subject,
+        id=reservation.intent.subject,
         kind=OrderKind.BOOKING,
         status=OrderStatus.CAPTURED if captured else OrderStatus.PENDING,
-        currency=request.currency,
+        currency=terms.currency,
         total=terms.total,
         shipping=0,
-        email=request.email,
+        email=reservation.request.email,
         customer_id=None,
         address=None,
         shipment=None,
-        fingerprint=intent.fingerprint,
+        fingerprint=reservation.intent.fingerprint,
         placed_at=terms.placed_at,
         grace_until=terms.placed_at,
     )
 
 
-def _booking(order: NewOrder, request: BookingRegistration, terms: Terms, policy: Version) -> NewBooking:
+def _booking(reservation: Reservation) -> NewBooking:
+    hotel, terms, policy = reservation.request.hotel, reservation.terms, reservation.policy
     return NewBooking(
-        order_id=order.id,
-        hotel=request.hotel.slug,
-        hotel_name=request.hotel.name,
-        hotel_email=request.hotel.email,
+        order_id=reservation.intent.subject,
+        hotel=hotel.slug,
+        hotel_name=hotel.name,
+        hotel_email=hotel.email,
         check_in=terms.check_in,
         check_out=terms.check_out,
         time_zone=terms.time_zone,

@@ -45,7 +45,7 @@ class BookingRegistrations:
             subject=body.booking_id or own_id("bkg", caller, idempotency_key(request)),
             caller=caller,
             body=body,
-            sealed=self._guests.seal(),
+            beside=self._guests.issue(),
         )
         if ended:
             response.text = with_token(self._settings, ended, caller)
@@ -70,7 +70,7 @@ class GuestLinks:
             subject=booking_id,
             caller=caller,
             body=body,
-            sealed=self._guests.seal(),
+            beside=self._guests.issue(),
         )
         if ended:
             response.text = with_token(self._settings, ended, caller)
