@@ -193,14 +193,15 @@ def complete(work: Work, refund: Refund, outcome: Outcome, status: OrderStatus) 
         return
     work.record(Entry(refund.order_id, RefundEvent.COMPLETED, Queue.REFUND, data=facts(refund, outcome)))
     work.record(Entry(refund.order_id, settled.payment_event, Queue.REFUND, data=facts(refund, outcome)))
-    if status is not OrderStatus.CANCELING:  # the notice of the cancel tells of it
+    is_part_of_cancel = refund.key is not None and status is OrderStatus.CANCELING
+    if not is_part_of_cancel:  # which tells of it, and of which no operator hears before it has ended
         letter = notice(refund, settled)
         emails.write(work.connection, letter)
         work.stage(Task.SEND_EMAIL, letter.id)
+        answer(work, refund, settled.currency, RefundState.COMPLETED)
     overtaken = cause(Kind.VOID_OVERTAKEN, refund.payment_id)
     alerts.resolve(work.connection, failed(refund), unanswered(refund), overtaken, parked(refund))
     alerts.resolve_money(work.connection, refund.order_id, settled.payment_event)
-    answer(work, refund, settled.currency, RefundState.COMPLETED)
 
 
 def fail(work: Work, refund: Refund, outcome: Outcome) -> None:

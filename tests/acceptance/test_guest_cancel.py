@@ -91,6 +91,23 @@ def test_other_currencies_have_other_minor_units(
     assert (answer["cancellation_fee"], answer["refund_amount"]) == (fee, back)
 
 
+def test_an_operator_s_own_refund_is_told_of_although_a_guest_cancels_meanwhile(hotel: Hotel, shop: Shop) -> None:
+    stay = hotel.confirmed()
+    shop.slow_down("refund", 1500)
+    answers = at_once(
+        2,
+        lambda number: (
+            hotel.cancel(stay, headers={"Prefer": "wait=30"})
+            if number
+            else shop.refund(stay.booking_id, f"goodwill-{stay.booking_id}", amount=100)
+        ),
+    )
+    assert answers[1].status_code == 200, answers[1].text
+    assert answers[0].status_code in (200, 409, 422), answers[0].text
+    told = 3 if answers[0].status_code == 200 else 2  # the cancel's two, and the refund's own
+    eventually(lambda: len(shop.mails(stay.booking_id)) == told)
+
+
 # B: a booking whose money is only held.
 
 
