@@ -15,6 +15,7 @@ from shared.errors import TokenExpired, TokenRefused, TokenUsedUp, Unauthorized
 from shared.ids import new_id
 from shared.settings import Settings
 from shared.store import guest_tokens
+from shared.store.guest_tokens import Guest
 from shared.tokens import Role
 
 log = structlog.get_logger()
@@ -35,10 +36,7 @@ class Guests:
         """
         if not token:
             raise Unauthorized("The token of the link to this booking is required")
-        with self.database.statement() as connection:
-            guest = guest_tokens.find(connection, tokens.fingerprint(token))
-        if guest is None:
-            raise TokenRefused
+        guest = self._known(token)
         if (guest.order_id, guest.hotel) != (booking_id, hotel) or action not in guest.actions:
             log.warning("ownership_violation", actor=f"{Role.GUEST}:{guest.token_id}", booking_id=booking_id)
             raise TokenRefused
@@ -56,10 +54,7 @@ class Guests:
         token = request.get_param("token")
         if token is None:
             return None
-        with self.database.statement() as connection:
-            guest = guest_tokens.find(connection, tokens.fingerprint(token))
-        if guest is None:
-            raise TokenRefused
+        guest = self._known(token)
         if guest.expired:
             raise TokenExpired
         return Caller(Role.GUEST, guest.token_id)
@@ -71,6 +66,13 @@ class Guests:
         if token is None:
             raise LookupError(kid)
         return Issued(GuestToken(token_id, kid, tokens.fingerprint(token).hex()))
+
+    def _known(self, token: str) -> Guest:
+        with self.database.statement() as connection:
+            guest = guest_tokens.find(connection, tokens.fingerprint(token))
+        if guest is None:
+            raise TokenRefused
+        return guest
 
 
 def in_query(request: falcon.Request) -> str | None:

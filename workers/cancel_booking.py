@@ -21,7 +21,6 @@ from shared.ids import new_id
 from shared.queues import Task
 from shared.store import bookings, guest_cancellations, intents, operators, orders, parked
 from shared.store.bookings import Booking
-from shared.store.guest_cancellations import NewCancellation
 from shared.store.intents import Intent
 from shared.store.outbox import Message
 from shared.tokens import guest_of
@@ -86,9 +85,8 @@ def begin(task: Worker, work: Work, intent: Intent, booking: Booking) -> None:
     work.strike(Task.CANCEL_BOOKING, intent.id)
     asked = request(intent)
     charge = rules.charge(booking.terms, booking.payment, asked.priced_at, asked.shown)
-    new = NewCancellation(
+    new = Cancellation(
         id=new_id("gcn"),
-        order_id=booking.id,
         intent_id=intent.id,
         token_id=guest_of(intent.actor),
         reason=asked.reason,
@@ -101,7 +99,8 @@ def begin(task: Worker, work: Work, intent: Intent, booking: Booking) -> None:
         was=booking.order_status,
         approved=booking.job_id is not None,
     )
-    go_on(work, booking, guest_cancellations.begin_locked(work.connection, new), intent.actor)
+    guest_cancellations.begin_locked(work.connection, booking.id, new)
+    go_on(work, booking, new, intent.actor)
 
 
 def join(task: Worker, work: Work, intent: Intent, booking: Booking) -> None:

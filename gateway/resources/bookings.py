@@ -111,9 +111,9 @@ class GuestBooking:
 
     def on_post(self, request: falcon.Request, response: falcon.Response, slug: str, booking_id: str) -> None:
         """Take the booking back; no amount is taken from the request, only the moment of the quote that we signed."""
+        named = in_query(request)
         asked = bodies.read(request, GuestCancel, self._settings.body_limit)
-        token = asked.token or in_query(request)
-        caller = self._guests.enter(token, slug, booking_id, GuestAction.CANCEL)
+        caller = self._guests.enter(asked.token or named, slug, booking_id, GuestAction.CANCEL)
         self._intake.submit(
             request,
             response,

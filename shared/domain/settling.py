@@ -104,18 +104,20 @@ def settled(progress: Progress, paid: Paid, fee: int) -> Progress:
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """The latest cancel of a booking, and what it waits for; amounts in minor units."""
+    """A cancel of a booking, and what it waits for; amounts in minor units."""
 
     id: str
     intent_id: str
     token_id: str
     reason: str
+    #: The moment by which the fee was reckoned.
     priced_at: datetime
     paid: int
     fee: int
     refund: int
     rule: str
     description: str
+    #: How the order stood, and whether its hotel had approved it, so that its capture was to come.
     was: OrderStatus
     approved: bool
     state: CancellationState = CancellationState.SETTLING

@@ -3,8 +3,7 @@
 Everything here is written under the order's lock.
 """
 
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -16,26 +15,21 @@ from shared.domain.settling import TRANSITIONS, Cancellation, CancellationEvent
 from shared.domain.transitions import advance
 from shared.store.bookings import Booking
 
-
-@dataclass(frozen=True, slots=True)
-class NewCancellation:
-    """A cancel by a guest, which may take a while; amounts in minor units."""
-
-    id: str
-    order_id: str
-    intent_id: str
-    token_id: str
-    reason: str
-    priced_at: datetime
-    paid: int
-    fee: int
-    refund: int
-    rule: str
-    description: str
-    #: How the order stood, and whether its hotel had approved it, so that its capture was to come.
-    was: OrderStatus
-    approved: bool
-
+#: What is written down of a cancel when it begins.
+REMEMBERED = (
+    "id",
+    "intent_id",
+    "token_id",
+    "reason",
+    "priced_at",
+    "paid",
+    "fee",
+    "refund",
+    "rule",
+    "description",
+    "was",
+    "approved",
+)
 
 _INSERT = text("""
     INSERT INTO guest_cancellations
@@ -75,23 +69,10 @@ _REFUSE = text("""
 """)
 
 
-def begin_locked(connection: Connection, new: NewCancellation) -> Cancellation:
+def begin_locked(connection: Connection, order_id: str, new: Cancellation) -> None:
     """Write down that its guest takes a booking back; the caller holds the order's lock."""
-    connection.execute(_INSERT, {name: getattr(new, name) for name in NewCancellation.__slots__})
-    return Cancellation(
-        id=new.id,
-        intent_id=new.intent_id,
-        token_id=new.token_id,
-        reason=new.reason,
-        priced_at=new.priced_at,
-        paid=new.paid,
-        fee=new.fee,
-        refund=new.refund,
-        rule=new.rule,
-        description=new.description,
-        was=new.was,
-        approved=new.approved,
-    )
+    values: dict[str, Any] = {name: getattr(new, name) for name in REMEMBERED}
+    connection.execute(_INSERT, values | {"order_id": order_id})
 
 
 def await_locked(connection: Connection, booking: Booking, intent_id: str, awaits: str) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared.booking_requests import CancellationPolicy, PolicyPreview
 from shared.domain.policies import Fee, Policy, Rule
+from tests.bodies import changed
 
 POLICY: dict[str, Any] = {
     "rules": [
@@ -43,17 +44,6 @@ PREVIEW: dict[str, Any] = {
 
 def read(body: object) -> PolicyPreview:
     return msgspec.json.decode(msgspec.json.encode(body), type=PolicyPreview)
-
-
-def changed(path: str, value: Any) -> dict[str, Any]:
-    """The preview with one member changed, by its path such as `policy.rules.0.percent`."""
-    body: Any = msgspec.json.decode(msgspec.json.encode(PREVIEW))
-    *way, name = (int(part) if part.isdigit() else part for part in path.split("."))
-    inner = body
-    for part in way:
-        inner = inner[part]
-    inner[name] = value
-    return body  # type: ignore[no-any-return]
 
 
 def test_a_policy_is_read_as_the_rules_know_it() -> None:
@@ -109,7 +99,7 @@ def test_a_preview_is_read_with_the_terms_of_its_booking() -> None:
     ],
 )
 def test_a_preview_at_the_edge_of_what_is_taken_is_taken(path: str, value: Any) -> None:
-    read(changed(path, value))
+    read(changed(PREVIEW, path, value))
 
 
 @pytest.mark.parametrize(
@@ -164,7 +154,7 @@ def test_a_preview_at_the_edge_of_what_is_taken_is_taken(path: str, value: Any) 
 )
 def test_a_preview_that_is_wrong_in_one_place_is_refused(path: str, value: Any) -> None:
     with pytest.raises(msgspec.ValidationError):
-        read(changed(path, value))
+        read(changed(PREVIEW, path, value))
 
 
 @pytest.mark.parametrize(
@@ -184,19 +174,19 @@ def test_a_preview_that_is_wrong_in_one_place_is_refused(path: str, value: Any) 
 )
 def test_a_refusal_says_what_is_wrong_and_where(path: str, value: Any, reason: str) -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
-        read(changed(path, value))
+        read(changed(PREVIEW, path, value))
     assert str(caught.value) == reason
 
 
 @given(st.datetimes().map(lambda moment: moment.isoformat(timespec="minutes")) | st.text(max_size=20))
 def test_no_time_whatsoever_breaks_anything(moment: str) -> None:
     with suppress(msgspec.ValidationError):
-        assert read(changed("booking.check_in", moment)).terms().begins_at
+        assert read(changed(PREVIEW, "booking.check_in", moment)).terms().begins_at
     with suppress(msgspec.ValidationError):
-        assert read(changed("booking.check_out", moment)).terms().ends_at
+        assert read(changed(PREVIEW, "booking.check_out", moment)).terms().ends_at
 
 
 @given(st.text(max_size=20))
 def test_no_word_whatsoever_breaks_anything_where_a_time_zone_stands(zone: str) -> None:
     with suppress(msgspec.ValidationError):
-        assert read(changed("booking.time_zone", zone)).terms().begins_at
+        assert read(changed(PREVIEW, "booking.time_zone", zone)).terms().begins_at

@@ -47,6 +47,13 @@ def arrived(rig: Rig, start: Start) -> Message:
     return message
 
 
+def run(rig: Rig, task: Task) -> None:
+    """Run the task whose message stands in the outbox, if there is one."""
+    message = rig.outboxed(task)
+    if message:
+        rig.run(message)
+
+
 def nothing(rig: Rig, sale: Sale) -> None:
     """The money is held, and the order is not registered."""
 
@@ -67,9 +74,7 @@ def due(rig: Rig, sale: Sale) -> None:
 def captured(rig: Rig, sale: Sale) -> None:
     """The money was taken, unless the order was canceled before."""
     due(rig, sale)
-    message = rig.outboxed(Task.CAPTURE_PAYMENT)
-    if message:
-        rig.run(message)
+    run(rig, Task.CAPTURE_PAYMENT)
 
 
 def refunding(rig: Rig, sale: Sale) -> None:
@@ -167,31 +172,31 @@ def approved(rig: Rig, sale: Sale) -> None:
 def confirmed(rig: Rig, sale: Sale) -> None:
     """The booking is paid for, unless it was taken back before."""
     approved(rig, sale)
-    message = rig.outboxed(Task.CAPTURE_PAYMENT)
-    if message:
-        rig.run(message)
+    run(rig, Task.CAPTURE_PAYMENT)
+
+
+def taken_back(rig: Rig, sale: Sale) -> None:
+    """Its guest's request was judged, unless there was one before; its money waits for its worker."""
+    if not rig.sql("SELECT FROM guest_cancellations WHERE order_id = %s", sale.order_id):
+        rig.run(arrived(rig, guest_cancel(rig, sale)))
 
 
 def refunding_guest(rig: Rig, sale: Sale) -> None:
     """Its guest takes the booking back; the refund waits for its worker."""
     confirmed(rig, sale)
-    if not rig.sql("SELECT FROM guest_cancellations WHERE order_id = %s", sale.order_id):
-        rig.run(arrived(rig, guest_cancel(rig, sale)))
+    taken_back(rig, sale)
 
 
 def releasing_guest(rig: Rig, sale: Sale) -> None:
     """Its guest takes a booking back that is not paid for; the void waits for its worker."""
     booked(rig, sale)
-    if not rig.sql("SELECT FROM guest_cancellations WHERE order_id = %s", sale.order_id):
-        rig.run(arrived(rig, guest_cancel(rig, sale)))
+    taken_back(rig, sale)
 
 
 def refunded_guest(rig: Rig, sale: Sale) -> None:
     """The same, and the money is back; the booking is still to be canceled."""
     refunding_guest(rig, sale)
-    message = rig.outboxed(Task.REFUND_PAYMENT)
-    if message:
-        rig.run(message)
+    run(rig, Task.REFUND_PAYMENT)
 
 
 def registration(rig: Rig, sale: Sale) -> Request:
