@@ -67,7 +67,7 @@ def test_every_worker_consumes_again_after_the_broker_was_killed(mesh: Mesh) -> 
         answers = [shoppers.submit(mesh.cancel, sale.purchase) for sale in sales]
         mesh.kill("redis")
         assert {answer.result().status_code for answer in answers} <= {200, 202}
-    assert eventually(mesh.broker.consuming, RECOVERY) == set(GROUPS)
+    eventually(lambda: mesh.broker.consuming() == set(GROUPS), RECOVERY)
     for sale in sales:
         eventually(lambda sale=sale: mesh.cancel(sale.purchase).status_code == 200, RECOVERY)
         mesh.expire_lease(sale)
