@@ -41,6 +41,15 @@ class Locks:
 
     hasty = False
 
+    @contextmanager
+    def wait(self, waits: bool) -> Iterator[None]:
+        """Wait for locks in this block, or give up at once."""
+        self.hasty = not waits
+        try:
+            yield
+        finally:
+            self.hasty = False
+
 
 class _Cursor(psycopg.Cursor[Any]):
     """Knows which of its statements are transactions of their own."""

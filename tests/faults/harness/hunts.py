@@ -54,16 +54,15 @@ def raced(rig: Rig, names: tuple[str, str], *, hasty: bool = False) -> Iterator[
     def play(script: Script) -> list[str]:
         rig.reset()
         begun = both(rig, rig.offer(), names)
-        rig.locks.hasty = hasty
-        turns = together(
-            rig,
-            script,
-            {
-                f"{message.task} {place}": lambda process, message=message: rig.run(message, process)
-                for place, message in enumerate(begun)
-            },
-        )
-        rig.locks.hasty = False
+        with rig.locks.wait(not hasty):
+            turns = together(
+                rig,
+                script,
+                {
+                    f"{message.task} {place}": lambda process, message=message: rig.run(message, process)
+                    for place, message in enumerate(begun)
+                },
+            )
         rig.settle()
         return [f"{' '.join(turns)}: {violation}" for violation in violations(rig)]
 
