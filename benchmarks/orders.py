@@ -177,7 +177,6 @@ def _order(purchase: Purchase, placed_at: datetime, status: OrderStatus, kind: O
         email=RECIPIENT,
         customer_id=None,
         address=None,
-        shipment=None,
         fingerprint=hashlib.sha256(purchase.order_id.encode()).digest(),
         placed_at=placed_at,
         grace_until=placed_at + timedelta(hours=1),

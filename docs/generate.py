@@ -17,7 +17,7 @@ from msgspec.structs import fields
 
 from sandbox.stack.options import PORTS
 from shared import settings
-from shared.domain import edits, emails, intents, orders, payments, refunds, settling, webhooks
+from shared.domain import edits, emails, intents, orders, payments, refunds, settling, shipments, webhooks
 from shared.domain.edits import EditState
 from shared.domain.emails import EmailState
 from shared.domain.intents import IntentState
@@ -25,6 +25,7 @@ from shared.domain.orders import OrderStatus
 from shared.domain.payments import CaptureState, PaymentStatus, VoidState
 from shared.domain.refunds import RefundState
 from shared.domain.settling import CancellationState
+from shared.domain.shipments import CancelState
 from shared.domain.webhooks import WebhookState
 from shared.settings import PREFIX, Settings
 
@@ -68,6 +69,7 @@ MACHINES = (
     Machine("Guest cancellations", settling, settling.TRANSITIONS, born=(CancellationState.SETTLING,)),
     Machine("Edits", edits, edits.TRANSITIONS, born=(EditState.AUTHORIZING, EditState.DONE)),
     Machine("Webhook events", webhooks, webhooks.TRANSITIONS, born=(WebhookState.RECEIVED, WebhookState.IGNORED)),
+    Machine("Cancels of shipments", shipments, shipments.CANCEL_TRANSITIONS, born=(CancelState.REQUESTED,)),
     Machine("E-mails", emails, emails.TRANSITIONS, born=(EmailState.PENDING,)),
 )
 
@@ -104,6 +106,10 @@ PLAIN: Mapping[str, str] = {
     "profile": "`embedded` allows development tokens.",
     "jwt_algorithm": "The only algorithm that tokens are signed and verified with.",
     "stripe_api_key": "The secret or restricted key of the Stripe account.",
+    "razorpay_key_id": "The id of the key of the Razorpay account.",
+    "razorpay_key_secret": "Its secret.",
+    "delhivery_api_key": "The token of the Delhivery account.",
+    "delhivery_auto_sync_enabled": "Whether beat has shipments looked up by itself.",
     "smtp_host": "The server that takes our e-mails.",
     "smtp_port": "Its port.",
     "smtp_start_tls": "Whether the connection must be encrypted before anything is sent.",
@@ -121,6 +127,8 @@ UNITS: Mapping[str, str] = {
     "Count": "whole number",
     "Keys": "JSON object",
     "Secrets": "texts, separated by commas",
+    "Cron": "crontab",
+    "Annotated[int, msgspec.Meta(ge=1, le=5000)]": "whole number to 5000",
 }
 
 

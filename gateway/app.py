@@ -15,13 +15,14 @@ from gateway.resources.bookings import Approval, BookingRegistrations, GuestBook
 from gateway.resources.edits import Address, Item, Items
 from gateway.resources.intents import Intent
 from gateway.resources.operations import Health, Metrics, OpenApi, Readiness
-from gateway.resources.orders import Cancellation, Order, Registrations
+from gateway.resources.orders import Cancellation, Order, Registrations, Shipment
 from gateway.resources.policies import Policy, Preview
 from gateway.resources.stock import Stock
-from gateway.resources.webhooks import StripeWebhooks
+from gateway.resources.webhooks import CourierPushes, ProviderWebhooks, razorpay, stripe
 from gateway.waiting import Doorbell
 from shared.broker import Publisher
 from shared.db import Database
+from shared.domain.payments import Provider
 from shared.settings import Settings
 
 
@@ -35,6 +36,7 @@ def create_app(
     errors.install(app)
     app.add_route("/orders", Registrations(settings, auth, intake))
     app.add_route("/orders/{order_id}", Order(auth, database))
+    app.add_route("/orders/{order_id}/shipment", Shipment(settings, auth, intake))
     app.add_route("/store/orders/{order_id}/cancel", Cancellation(settings, auth, intake))
     app.add_route("/store/orders/{order_id}/items", Items(settings, auth, database, intake))
     app.add_route("/store/orders/{order_id}/items/{item_id}", Item(settings, auth, database, intake))
@@ -54,7 +56,9 @@ def create_app(
     app.add_route("/intents/{intent_id}", Intent(settings, auth, guests, database))
     app.add_route("/api/admin/alerts", Alerts(auth, database))
     app.add_route("/api/admin/drift", Drift(auth, database))
-    app.add_route("/webhooks/stripe", StripeWebhooks(settings, database, publisher))
+    app.add_route("/webhooks/stripe", ProviderWebhooks(settings, database, publisher, Provider.STRIPE, stripe))
+    app.add_route("/webhooks/razorpay", ProviderWebhooks(settings, database, publisher, Provider.RAZORPAY, razorpay))
+    app.add_route("/api/shipping/delhivery/webhook", CourierPushes(settings, database, publisher))
     app.add_route("/healthz", Health())
     app.add_route("/readyz", Readiness(database))
     app.add_route("/metrics", Metrics(doorbell, database))

@@ -151,6 +151,12 @@ class IncrementUnavailable(Problem):
     code, http_status = "increment_unavailable", 409
 
 
+class CapturedWhole(Problem):
+    """This payment is captured whole or not at all: the order must go on costing what is held."""
+
+    code, http_status = "captured_whole", 409
+
+
 class EditUnanswered(Problem):
     """The payment provider did not answer in time; the order is as it was."""
 
@@ -307,10 +313,40 @@ class PaymentConflict(Problem):
     code, http_status = "payment_conflict", 409
 
 
+class ShipmentConflict(Problem):
+    """Another order has this waybill."""
+
+    code, http_status = "shipment_conflict", 409
+
+
+class NoShipment(Problem):
+    """No courier is followed for this order."""
+
+    code, http_status = "no_shipment", 409
+
+
+class WaybillUnknown(Problem):
+    """The courier does not know this order's waybill."""
+
+    code, http_status = "waybill_unknown", 409
+
+
+class OrderCanceled(Problem):
+    """This order is canceled."""
+
+    code, http_status = "order_canceled", 409
+
+
 class BadSignature(Problem):
     """The signature is missing, wrong, too old, or of another clock."""
 
     code, http_status = "bad_signature", 400
+
+
+class BadSecret(Unauthorized):
+    """The secret of this webhook is missing or wrong."""
+
+    code = "bad_secret"
 
 
 class PaymentUnusable(Problem):

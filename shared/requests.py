@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.domain.alerts import AlertState, DriftState
+from shared.domain.orders import CancellationSource
 from shared.domain.payments import Provider
 
 #: Python's `$` also matches before a last newline, other engines' does not; this end means the same to all.
@@ -71,6 +72,15 @@ class StripePayment(Struct, frozen=True, forbid_unknown_fields=True, tag_field="
     provider: ClassVar[Provider] = Provider.STRIPE
 
 
+class RazorpayPayment(
+    Struct, frozen=True, forbid_unknown_fields=True, tag_field="provider", tag=str(Provider.RAZORPAY)
+):
+    """Razorpay holds the money, under a payment's id."""
+
+    reference: Id
+    provider: ClassVar[Provider] = Provider.RAZORPAY
+
+
 class CashOnDelivery(Struct, frozen=True, forbid_unknown_fields=True, tag_field="provider", tag=str(Provider.COD)):
     """The courier takes the money; nobody holds any."""
 
@@ -86,7 +96,7 @@ class NoPayment(Struct, frozen=True, forbid_unknown_fields=True, tag_field="prov
 
 
 class Shipment(Struct, frozen=True, forbid_unknown_fields=True):
-    """Who carries the goods."""
+    """Who carries the goods; also `PUT /orders/{id}/shipment`, once that is known."""
 
     courier: Text
     awb: Id
@@ -98,7 +108,7 @@ class Registration(Struct, frozen=True, forbid_unknown_fields=True):
     currency: Currency
     email: Email
     lines: Annotated[list[OrderLine], Meta(min_length=1, max_length=200)]
-    payment: StripePayment | CashOnDelivery | NoPayment
+    payment: StripePayment | RazorpayPayment | CashOnDelivery | NoPayment
     order_id: Id | None = None
     customer_id: Id | None = None
     shipping: Minor = 0
@@ -201,6 +211,21 @@ class Refund(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
             raise ValueError("amount has more digits than any currency needs")
         if self.deduct_shipping:
             raise ValueError("amount and deductShipping exclude each other")
+
+
+class BulkSync(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /api/admin/orders/bulk-sync-delhivery`: those shipments are looked up that were not for longest."""
+
+    limit: Annotated[int, Meta(ge=1, le=5000)] = 100
+
+
+class CourierCancellation(Struct, frozen=True):
+    """What the mesh asks of itself when tracking shows that a parcel is canceled, or on its way back."""
+
+    shipment_id: str
+    source: CancellationSource
+    before_pickup: bool
+    reason: str
 
 
 class Retry(Struct, frozen=True, forbid_unknown_fields=True):

@@ -19,6 +19,7 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 Keys = Annotated[dict[str, str], msgspec.Meta(min_length=1)]
 #: Separated by commas.
 Secrets = tuple[str, ...]
+Cron = Annotated[str, msgspec.Meta(pattern=r"^[0-9*/,-]+( [A-Za-z0-9*/,-]+){4}$")]
 
 
 class SettingsError(Exception):
@@ -44,6 +45,36 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stripe_webhook_secrets: Secrets = ()
     #: How far the time in a webhook's signature may lie from ours, either way (five minutes at Stripe).
     stripe_webhook_tolerance: Positive = 300.0
+    razorpay_key_id: str = ""
+    razorpay_key_secret: str = ""
+    #: Empty means Razorpay itself.
+    razorpay_api_base: str = ""
+    #: Secrets of the webhook, separated by commas: two while one is changed.  Without one, every webhook is refused.
+    razorpay_webhook_secrets: Secrets = ()
+    #: After how long an authorized payment that nobody captured is refunded by Razorpay itself; set in its dashboard.
+    razorpay_hold_lifetime: Positive = 3 * 86400.0
+
+    delhivery_api_key: str = ""
+    #: Empty means Delhivery itself.
+    delhivery_api_base: str = ""
+    #: What the webhook carries in `X-Delhivery-Secret`, separated by commas: two while one is changed.  Without one,
+    #: every webhook is refused.
+    delhivery_webhook_secrets: Secrets = ()
+    #: Requests a second at the most, of all processes together; Delhivery allows 750 in five minutes.
+    delhivery_rate: Positive = 2.0
+    #: How long tracking lags behind a cancel that Delhivery has accepted, and so when it is looked at.
+    delhivery_confirm_after: Positive = 120.0
+    delhivery_auto_sync_enabled: bool = True
+    #: When beat has the shipments looked up that were not for longest: minute, hour, day, month, weekday, in UTC.
+    delhivery_sync_cron: Cron = "0 */6 * * *"
+    #: How many shipments one such sync looks up.
+    delhivery_sync_limit: Annotated[int, msgspec.Meta(ge=1, le=5000)] = 100
+    #: How often a batch of a sync is tried before it is reported as failed; the next sync begins with its shipments.
+    delhivery_batch_attempts: Count = 5
+
+    #: Whether the shipping is kept when the courier had the parcel already.
+    deduct_shipping_after_pickup: bool = True
+
     #: Waiting longer than three seconds for a TCP handshake never helped.
     provider_connect_timeout: Positive = 3.05
     #: Shorter than the gateway's wait, so that a void that gets no answer is still reported to the shopper.
@@ -62,6 +93,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_password: str = ""
     smtp_timeout: Positive = 10.0
     mail_from: str = "Countermand <orders@countermand.example>"
+    #: Who hears by mail of a refund that failed; empty: nobody, there is the alert.
+    admin_email: str = ""
 
     #: How long a shopper may take an order back (one hour in the client contract).
     grace_period: Positive = 3600.0
@@ -72,6 +105,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     capture_margin: Positive = 3600.0
     #: The least time between a refund that failed and the next attempt.
     refund_cooldown: Positive = 3600.0
+
+    #: How often a hold that can only lapse is looked at, beside what its provider tells us.
+    lapse_watch: Positive = 3600.0
 
     #: How long what a guest was shown is what a cancellation costs.
     quote_validity: Positive = 600.0
@@ -146,4 +182,9 @@ def _parse_keys(raw: str) -> object:
         raise SettingsError(f"{PREFIX}JWT_KEYS must be a JSON object of kid to secret") from None
 
 
-PARSERS: Mapping[str, Callable[[str], object]] = {"jwt_keys": _parse_keys, "stripe_webhook_secrets": _parse_secrets}
+PARSERS: Mapping[str, Callable[[str], object]] = {
+    "jwt_keys": _parse_keys,
+    "stripe_webhook_secrets": _parse_secrets,
+    "razorpay_webhook_secrets": _parse_secrets,
+    "delhivery_webhook_secrets": _parse_secrets,
+}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("tests.problems", "tests.races", "tests.shop")
+pytest.register_assert_rewrite("tests.depot", "tests.problems", "tests.races", "tests.shop")
 
 from sandbox.stack import Stack, StackOptions  # noqa: E402  # what follows is rewritten to explain its assertions
 from tests.brokers import rabbitmq  # noqa: E402
@@ -24,9 +24,12 @@ QUICK = {
     "COUNTERMAND_PROVIDER_READ_TIMEOUT": "3",
     "COUNTERMAND_REFUND_COOLDOWN": "4",
     "COUNTERMAND_RECONCILE_EVERY": "1",
+    "COUNTERMAND_LAPSE_WATCH": "2",
+    "COUNTERMAND_DELHIVERY_RATE": "50",
+    "COUNTERMAND_DELHIVERY_CONFIRM_AFTER": "1",
 }
 
-#: The secret that the webhook endpoint is rolled to: the mesh knows it already, the provider does not use it yet.
+#: The secret that every webhook is rolled to: the mesh knows it already, whoever sends them does not use it yet.
 NEXT_SECRET = "whsec_next"
 
 
@@ -89,6 +92,11 @@ def started(root: Path, options: StackOptions) -> Iterator[Stack]:
 
 
 def _open(root: Path, broker: str) -> Iterator[Shop]:
-    secrets = {"COUNTERMAND_STRIPE_WEBHOOK_SECRETS": f"{NEXT_SECRET},{Stack(root).secrets().stripe_webhook_secret}"}
+    present = Stack(root).secrets()
+    secrets = {
+        "COUNTERMAND_STRIPE_WEBHOOK_SECRETS": f"{NEXT_SECRET},{present.stripe_webhook_secret}",
+        "COUNTERMAND_RAZORPAY_WEBHOOK_SECRETS": f"{NEXT_SECRET},{present.razorpay_webhook_secret}",
+        "COUNTERMAND_DELHIVERY_WEBHOOK_SECRETS": f"{NEXT_SECRET},{present.delhivery_push_secret}",
+    }
     with started(root, StackOptions(broker=broker, environment=QUICK | secrets)) as stack, Shop(stack) as shop:
         yield shop

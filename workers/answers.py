@@ -17,6 +17,7 @@ from shared.domain.settling import Cancellation
 #: The internal warning of a cancel whose money is not free yet, by how its void stands.
 WARNING: Mapping[VoidState | None, str] = {
     VoidState.REQUESTED: "The order is canceled, but the hold on the card could not be released yet. We keep trying.",
+    VoidState.LAPSING: "The order is canceled and its payment was not taken. The hold ends by itself within some days.",
     VoidState.OVERTAKEN: "The order is canceled, but its payment had been captured before. It is to be refunded.",
     VoidState.REFUSED: "The order is canceled, but the hold on the card was not released. A person must look at it.",
 }
@@ -25,6 +26,7 @@ WARNING: Mapping[VoidState | None, str] = {
 ACTION: Mapping[VoidState | None, PaymentAction] = {
     None: PaymentAction.NONE,
     VoidState.REQUESTED: PaymentAction.VOID_FAILED,
+    VoidState.LAPSING: PaymentAction.LAPSING,
     VoidState.RELEASED: PaymentAction.VOIDED,
     VoidState.OVERTAKEN: PaymentAction.VOID_FAILED,
     VoidState.REFUSED: PaymentAction.VOID_FAILED,
@@ -101,6 +103,16 @@ NO_REFUND: Mapping[str, str] = {
     "notPaid": "Nothing was paid: there is nothing to refund",
     "alreadyRefunded": "The order was refunded before",
 }
+
+
+def synced(order: dict[str, Any], status: str | None, *, detected: bool) -> str:
+    """Return the body of a sync's 200: the order, and where its parcel is in the courier's own word."""
+    body = {
+        "success": True,
+        "message": "Status synced successfully",
+        "data": {"order": order, "status": status, "cancellationDetected": detected},
+    }
+    return _encoder.encode(body).decode()
 
 
 def canceled_by_operator(order: dict[str, Any], given: GivenBack | None) -> str:

@@ -228,7 +228,6 @@ def _order(reservation: Reservation, held: Authorization | None) -> NewOrder:
         email=reservation.request.email,
         customer_id=None,
         address=None,
-        shipment=None,
         fingerprint=reservation.intent.fingerprint,
         placed_at=terms.placed_at,
         grace_until=terms.placed_at,

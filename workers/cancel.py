@@ -5,31 +5,30 @@ void and the e-mail staged, all in one commit.  The void answers the shopper; he
 without money are answered.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-import msgspec
 import structlog
 
 from shared.db import Locked
 from shared.domain.cancel import Verdict, judge
-from shared.domain.emails import Template
-from shared.domain.orders import OrderEvent, OrderStatus
-from shared.domain.payments import PaymentEvent, VoidState
+from shared.domain.orders import CancellationSource
+from shared.domain.payments import VoidState
 from shared.errors import CaptureUnconfirmed, LegacyOrder, NotFound, OwnershipViolation, Problem
 from shared.ids import new_id
-from shared.queues import Queue, Task
+from shared.queues import Task
 from shared.store import cancellations, intents, orders
-from shared.store.emails import NewEmail
 from shared.store.orders import HeldOrder
-from shared.store.timeline import Entry
 from shared.tokens import customer_of
 from workers.answers import canceled
 from workers.app import app
 from workers.base import Work, Worker
+from workers.canceling import notice, record, record_voids, stage_parcel, stage_voids
 from workers.editing import wait_and_hurry
 
 log = structlog.get_logger()
+
+CUSTOMER = CancellationSource.CUSTOMER
 
 
 @app.task(base=Worker, bind=True, name=Task.CANCEL_ORDER)
@@ -68,31 +67,21 @@ def settle(task: Worker, work: Work, intent_id: str) -> None:
 def cancel_and_void(work: Work, intent_id: str, held: HeldOrder) -> None:
     """Take the order back; the void's outcome ends the intent."""
     void_ids, letter = [new_id("void") for _ in held.held], notice(held)
-    restocked = cancellations.cancel_and_void_locked(work.connection, held, Queue.CANCEL, letter, intent_id, void_ids)
+    restocked = cancellations.cancel_and_void_locked(work.connection, held, CUSTOMER, letter, intent_id, void_ids)
     stage_voids(work, held, void_ids)
+    stage_parcel(work, held)
     work.stage(Task.SEND_EMAIL, letter.id)
     record(work, held, restocked)
     record_voids(work, held, void_ids)
 
 
-def stage_voids(work: Work, held: HeldOrder, void_ids: Sequence[str]) -> None:
-    """Release what is held; nothing of it is captured any more."""
-    for job_id in held.jobs:
-        work.strike(Task.CAPTURE_PAYMENT, job_id)
-    for void_id in void_ids:
-        work.stage(Task.VOID_PAYMENT, void_id)
-
-
-def record_voids(work: Work, held: HeldOrder, void_ids: Sequence[str]) -> None:
-    """Write down which voids are under way."""
-    for void_id in void_ids:
-        work.record(Entry(held.id, PaymentEvent.VOID_STARTED, Queue.CANCEL, held.actor, {"void_id": void_id}))
-
-
 def cancel_only(work: Work, intent_id: str, held: HeldOrder) -> None:
     """Take back an order for which nobody holds money."""
     letter = notice(held)
-    restocked = cancellations.cancel_locked(work.connection, held.id, held.order.status, Queue.CANCEL, letter)
+    restocked = cancellations.cancel_locked(
+        work.connection, held.id, held.order.status, CUSTOMER, letter, shipment_id=held.shipment_id
+    )
+    stage_parcel(work, held)
     finish(work, intent_id, held.id, None)
     work.stage(Task.SEND_EMAIL, letter.id)
     record(work, held, restocked)
@@ -111,19 +100,6 @@ CARRY_OUT: Mapping[Verdict, Callable[[Work, str, HeldOrder], None]] = {
     Verdict.CANCEL_ONLY: cancel_only,
     Verdict.ALREADY_CANCELED: answer_again,
 }
-
-
-def notice(held: HeldOrder) -> NewEmail:
-    """The e-mail to the shopper."""
-    context = msgspec.json.encode({"order_id": held.id, "total": held.total, "currency": held.currency}).decode()
-    return NewEmail(new_id("mail"), held.id, held.id, Template.ORDER_CANCELED, held.email, context)
-
-
-def record(work: Work, held: HeldOrder, restocked: dict[str, int], reason: str | None = None) -> None:
-    """Write down that the order was taken back, why an operator did, and which goods returned to stock."""
-    data: dict[str, object] = {"from": held.order.status, "to": OrderStatus.CANCELED, "restocked": restocked}
-    data |= {"reason": reason} if reason else {}
-    work.record(Entry(held.id, OrderEvent.CANCELED, Queue.CANCEL, held.actor, data))
 
 
 def finish(work: Work, intent_id: str, order_id: str, void: VoidState | None) -> None:

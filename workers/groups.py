@@ -23,8 +23,8 @@ GROUPS: Mapping[str, Group] = {
     "orders": Group((Queue.CANCEL,), concurrency=16),
     # Mostly waiting for a provider: 64 calls of 200 ms make 320 a second.
     "money": Group((Queue.VOID, Queue.CAPTURE, Queue.REFUND, Queue.REGISTER, Queue.EDIT), concurrency=64),
-    # Reads at the provider, each followed by a short transaction.
-    "hooks": Group((Queue.WEBHOOK,), concurrency=32),
+    # Reads at a provider or a courier, each followed by short transactions.
+    "hooks": Group((Queue.WEBHOOK, Queue.COURIER), concurrency=32),
     "mail": Group((Queue.EMAIL,), concurrency=16),
     "upkeep": Group((Queue.HOUSEKEEPING,), concurrency=2),
 }

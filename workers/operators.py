@@ -26,6 +26,7 @@ from workers.editing import wait_and_hurry
 #: How a void stands, in the words of a refund.
 STATUS_OF_VOID: Mapping[VoidState, RefundState] = {
     VoidState.REQUESTED: RefundState.PROCESSING,
+    VoidState.LAPSING: RefundState.PROCESSING,
     VoidState.RELEASED: RefundState.COMPLETED,
     VoidState.OVERTAKEN: RefundState.FAILED,
     VoidState.REFUSED: RefundState.FAILED,

@@ -90,14 +90,14 @@ def settle(task: Worker, work: Work, refund: Refund, outcome: Outcome, status: O
     if outcome.event is None:
         renew_key(work, refund)
     elif outcome.event is RefundEvent.FAILED:
-        fail(work, refund, outcome)
+        fail(task, work, refund, outcome)
     elif refund.state is RefundState.COMPLETED:  # and is so still
         work.strike(Task.REFUND_PAYMENT, refund.id)
         alerts.resolve(work.connection, parked(refund))
     elif outcome.event is RefundEvent.COMPLETED:
         complete(work, refund, outcome, status)
     else:
-        keep_following(task, work, refund, outcome, outcome.event)
+        keep_following(task, work, refund, outcome, outcome.event, status)
 
 
 def claim(task: Worker, refund_id: str) -> Refund | None:
@@ -195,16 +195,14 @@ def complete(work: Work, refund: Refund, outcome: Outcome, status: OrderStatus) 
     work.record(Entry(refund.order_id, settled.payment_event, Queue.REFUND, data=facts(refund, outcome)))
     is_part_of_cancel = refund.key is not None and status is OrderStatus.CANCELING
     if not is_part_of_cancel:  # which tells of it, and of which no operator hears before it has ended
-        letter = notice(refund, settled)
-        emails.write(work.connection, letter)
-        work.stage(Task.SEND_EMAIL, letter.id)
+        mail(work, letter(refund, Template.REFUND_PROCESSED, settled.email, settled.currency))
         answer(work, refund, settled.currency, RefundState.COMPLETED)
     overtaken = cause(Kind.VOID_OVERTAKEN, refund.payment_id)
     alerts.resolve(work.connection, failed(refund), unanswered(refund), overtaken, parked(refund))
     alerts.resolve_money(work.connection, refund.order_id, settled.payment_event)
 
 
-def fail(work: Work, refund: Refund, outcome: Outcome) -> None:
+def fail(task: Worker, work: Work, refund: Refund, outcome: Outcome) -> None:
     """The provider will not do it: its share is free again, and a person must look, unless the money is back anyhow."""
     settled = refunds.settle_locked(work.connection, refund, RefundEvent.FAILED, outcome.provider_id, outcome.error)
     work.strike(Task.REFUND_PAYMENT, refund.id)
@@ -219,6 +217,7 @@ def fail(work: Work, refund: Refund, outcome: Outcome) -> None:
         return
     title = f"Order {refund.order_id}: its refund of {refund.amount} failed{late} ({outcome.error})"
     work.alert(failed(refund), Severity.CRITICAL, title, refund.order_id)
+    tell_operators(task, work, refund, settled, outcome)
     answer(work, refund, settled.currency, RefundState.FAILED)
 
 
@@ -235,7 +234,9 @@ def give_way(work: Work, refund: Refund, there: tuple[ProviderRefund, ...]) -> b
     return True
 
 
-def keep_following(task: Worker, work: Work, refund: Refund, outcome: Outcome, event: RefundEvent) -> None:
+def keep_following(
+    task: Worker, work: Work, refund: Refund, outcome: Outcome, event: RefundEvent, status: OrderStatus
+) -> None:
     """Unknown is not failed, nor is undecided: the refund goes on, and whoever asked for it is told so."""
     is_answered = event is RefundEvent.PENDING
     provider_id, error = outcome.provider_id, outcome.error
@@ -248,10 +249,12 @@ def keep_following(task: Worker, work: Work, refund: Refund, outcome: Outcome, e
         task.try_again(work, refund.id, refund.attempts)
         title = f"Order {refund.order_id}: no answer to its refund of {refund.amount} yet"
         work.alert(unanswered(refund), Severity.WARNING, title, refund.order_id)
+    to = refunds.addressee_locked(work.connection, refund.id)
     if refund.is_news(event):
         work.record(Entry(refund.order_id, event, Queue.REFUND, data=facts(refund, outcome)))
-    currency = refunds.balance_locked(work.connection, refund.order_id).currency
-    answer(work, refund, currency, RefundState.PROCESSING)
+        if is_answered and status is not OrderStatus.CANCELING:  # its guest is told in the end
+            mail(work, letter(refund, Template.REFUND_STARTED, to.email, to.currency))
+    answer(work, refund, to.currency, RefundState.PROCESSING)
 
 
 def renew_key(work: Work, refund: Refund) -> None:
@@ -260,17 +263,25 @@ def renew_key(work: Work, refund: Refund) -> None:
         work.stage(Task.REFUND_PAYMENT, refund.id)
 
 
-def notice(refund: Refund, settled: Settled) -> NewEmail:
-    """The e-mail to the shopper; a refund that failed and was made again is told of again."""
-    context = {
-        "order_id": refund.order_id,
-        "refund_id": refund.id,
-        "total": refund.amount,
-        "currency": settled.currency,
-    }
+def tell_operators(task: Worker, work: Work, refund: Refund, settled: Settled, outcome: Outcome) -> None:
+    """The shop's own people hear by mail of a refund that failed, where they want to."""
+    recipient = task.mesh.settings.admin_email
+    if recipient:
+        mail(work, letter(refund, Template.REFUND_FAILED, recipient, settled.currency, error=outcome.error))
+
+
+def mail(work: Work, new: NewEmail) -> None:
+    """Write an e-mail down, and have it sent."""
+    emails.write(work.connection, new)
+    work.stage(Task.SEND_EMAIL, new.id)
+
+
+def letter(refund: Refund, template: Template, recipient: str, currency: str, **facts: object) -> NewEmail:
+    """An e-mail about a refund; one that failed and was made again is told of again."""
+    context = {"order_id": refund.order_id, "refund_id": refund.id, "total": refund.amount, "currency": currency}
     cause = f"{refund.order_id}.{refund.id}.{refund.generation}"
-    body = msgspec.json.encode(context).decode()
-    return NewEmail(new_id("mail"), refund.order_id, cause, Template.REFUND_PROCESSED, settled.email, body)
+    body = msgspec.json.encode(context | facts).decode()
+    return NewEmail(new_id("mail"), refund.order_id, cause, template, recipient, body)
 
 
 def answer(work: Work, refund: Refund, currency: str, status: RefundState) -> None:

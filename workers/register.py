@@ -14,6 +14,7 @@ from shared.domain.edits import Price
 from shared.domain.intents import IntentState
 from shared.domain.orders import OrderEvent, OrderKind, OrderStatus
 from shared.domain.payments import PaymentStatus
+from shared.domain.shipments import ShipmentEvent
 from shared.errors import OrderConflict, Problem, Unavailable
 from shared.providers.ports import Authorization, HoldStatus
 from shared.queues import Queue, Task
@@ -77,7 +78,7 @@ def claim(task: Worker, intent_id: str) -> Intent | None:
 def settle(
     work: Work, task: Worker, intent: Intent, request: Registration, authorization: Authorization | None
 ) -> None:
-    """Write everything down in one commit.  Raises `OrderConflict` or `PaymentConflict`."""
+    """Write everything down in one commit.  Raises `OrderConflict`, `PaymentConflict` or `ShipmentConflict`."""
     order = _order(intent, request, authorization, timedelta(seconds=task.mesh.settings.grace_period))
     work.strike(Task.REGISTER_ORDER, intent.id)
     if not orders.insert(work.connection, order, registering.lines(request.lines)):
@@ -89,6 +90,9 @@ def settle(
         schedule_capture(work, payment, order.grace_until, timedelta(seconds=task.mesh.settings.capture_margin))
     data = {"total": order.total, "currency": order.currency, "payment": payment.status}
     work.record(Entry(order.id, OrderEvent.REGISTERED, Queue.REGISTER, intent.actor, data))
+    if request.shipment:
+        event = ShipmentEvent.REGISTERED
+        registering.write_shipment(task, work, order.id, request.shipment, intent.actor, event)
     body = registered(order.id, order.status, order.currency, order.total, order.grace_until)
     work.ring(intents.end(work.connection, intent.id, IntentState.DONE, 201, body))
     stock.reserve_locked(work.connection, order.id)
@@ -145,7 +149,6 @@ def _order(
         email=request.email,
         customer_id=request.customer_id,
         address=orders.as_json(request.address),
-        shipment=orders.as_json(request.shipment),
         fingerprint=intent.fingerprint,
         placed_at=placed_at,
         grace_until=placed_at + grace_period,

@@ -2,7 +2,8 @@
 
 Claim, call, settle.  The provider is called between two short transactions, so no row stays locked while we wait on
 the network.  A crash between them leaves the void requested and its message in the outbox; whoever carries on does so
-under the same idempotency key.
+under the same idempotency key.  A provider that has no void lets the hold lapse: then nothing is captured, and the hold
+is looked at until it is gone.
 """
 
 from collections.abc import Mapping
@@ -32,6 +33,7 @@ MEANING: Mapping[Voided, PaymentEvent] = {
     Voided.RELEASED: PaymentEvent.VOIDED,
     Voided.ALREADY_RELEASED: PaymentEvent.VOIDED,
     Voided.ALREADY_CAPTURED: PaymentEvent.VOID_OVERTAKEN_BY_CAPTURE,
+    Voided.LAPSING: PaymentEvent.VOID_LAPSING,
 }
 
 #: What a hold that is read back, before anything is tried again, says of the attempts before.
@@ -62,6 +64,8 @@ def void_payment(task: Worker, void_id: str) -> None:
     with task.work() as work:
         if outcome.event is None:
             keep_trying(task, work, hold, outcome)
+        elif outcome.event is PaymentEvent.VOID_LAPSING:
+            keep_watching(task, work, hold)
         else:
             settle(work, hold, outcome.event, outcome)
 
@@ -148,6 +152,24 @@ def keep_trying(task: Worker, work: Work, hold: Hold, outcome: Outcome) -> None:
     work.ring(*intents.end_working(work.connection, Operation.CANCEL_ORDER, hold.order_id, 200, body))
     alarm(work, hold, status)
     answer_operators(work, hold, VoidState.REQUESTED)
+
+
+def keep_watching(task: Worker, work: Work, hold: Hold) -> None:
+    """The provider has no void: nothing is captured, and the hold is looked at until it has lapsed."""
+    orders.lock(work.connection, hold.order_id)
+    former = payments.let_lapse_locked(work.connection, hold.void_id)
+    if former is None:
+        return
+    work.stage(Task.VOID_PAYMENT, hold.void_id, delay=task.mesh.settings.lapse_watch)
+    if former is VoidState.REQUESTED:
+        work.record(Entry(hold.order_id, PaymentEvent.VOID_LAPSING, Queue.VOID, data=_facts(hold, None)))
+        alerts.resolve(work.connection, _cause(hold))
+        body = canceled(hold.order_id, VoidState.LAPSING)
+        work.ring(*intents.end_working(work.connection, Operation.CANCEL_ORDER, hold.order_id, 200, body))
+        answer_operators(work, hold, VoidState.LAPSING)
+    if hold.outlived:
+        title = f"Order {hold.order_id}: its hold should have lapsed by now. Look at it at {hold.provider}."
+        work.alert(cause(Kind.HOLD_OUTLIVES, hold.payment_id), Severity.WARNING, title, hold.order_id)
 
 
 def alarm(work: Work, hold: Hold, status: OrderStatus) -> None:

@@ -1,5 +1,6 @@
 """The API, described: OpenAPI 3.1, made from the very types that check the bodies."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -78,9 +79,17 @@ def _query_parameters(route: Route) -> list[dict[str, Any]]:
     return [{"name": name, "in": "query", "required": False, "schema": shape} for name, shape in members.items()]
 
 
+#: What each header holds by which we know who speaks.
+SIGNATURES: Mapping[str, str] = {
+    "Stripe-Signature": "`t=` and `v1=`: the time, and the HMAC-SHA256 over it and the raw body",
+    "X-Razorpay-Signature": "the HMAC-SHA256 over the raw body, in lower-case hex",
+    "X-Delhivery-Secret": "the secret that was agreed on",
+}
+
+
 def _signature(name: str) -> dict[str, Any]:
-    description = "`t=` and `v1=`: the time, and the HMAC-SHA256 over it and the raw body"
-    return {"name": name, "in": "header", "required": True, "description": description, "schema": {"type": "string"}}
+    schema = {"type": "string"}
+    return {"name": name, "in": "header", "required": True, "description": SIGNATURES[name], "schema": schema}
 
 
 def _intent_parameters(*, key_required: bool) -> list[dict[str, Any]]:

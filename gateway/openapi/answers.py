@@ -6,6 +6,7 @@ from typing import Any
 from shared.domain.bookings import BookingStatus, GuestAction
 from shared.domain.edits import MoneyAction
 from shared.domain.orders import OrderKind, OrderStatus
+from shared.domain.shipments import CancelState, ShipmentStatus
 
 _MONEY = {"type": "integer", "description": "minor units of the order's currency"}
 _BOOKING_MONEY = {"type": "integer", "minimum": 0, "description": "minor units of the booking's currency"}
@@ -77,6 +78,31 @@ _DRIFT = _object(
     }
 )
 
+_SHIPMENT = _object(
+    {
+        "courier": {"type": "string"},
+        "awb": {"type": "string"},
+        "status": {"enum": [str(status) for status in ShipmentStatus]},
+        "courier_status": _NULLABLE | {"description": "the courier's own word"},
+        "status_at": _TIME_OR_NULL,
+        "picked_up": {"type": "boolean"},
+        "canceled_at": _TIME_OR_NULL,
+        "cancellation_reason": _NULLABLE,
+        "canceled_before_pickup": {"type": ["boolean", "null"]},
+        "cancel_state": {"enum": [*(str(state) for state in CancelState), None]},
+    }
+)
+_SYNC_LINE = _object(
+    {
+        "orderId": {"type": "string"},
+        "awb": {"type": "string"},
+        "success": {"type": "boolean"},
+        "status": _NULLABLE,
+        "cancellationDetected": {"type": "boolean"},
+        "error": _NULLABLE,
+    }
+)
+
 ANSWERS: Mapping[str, Any] = {
     "Anything": {"type": "object"},
     "Text": {"type": "string"},
@@ -104,7 +130,7 @@ ANSWERS: Mapping[str, Any] = {
         {
             "order_id": {"type": "string"},
             "status": {"const": "canceled"},
-            "payment_action": {"enum": ["voided", "void_failed", "none"]},
+            "payment_action": {"enum": ["voided", "void_failed", "lapsing", "none"]},
         },
         warning={"type": "string"},
     ),
@@ -142,6 +168,33 @@ ANSWERS: Mapping[str, Any] = {
             ),
         }
     ),
+    "ShipmentSet": _object({name: {"type": "string"} for name in ("order_id", "courier", "awb")}),
+    "Synced": _object(
+        {
+            "success": {"const": True},
+            "message": {"type": "string"},
+            "data": _object(
+                {
+                    "order": {"type": "object"},
+                    "status": {"type": "string", "description": "the courier's own word"},
+                    "cancellationDetected": {"type": "boolean"},
+                }
+            ),
+        }
+    ),
+    "BulkSynced": _object(
+        {
+            "success": {"const": True},
+            "message": {"type": "string"},
+            "data": _object(
+                {
+                    **{name: {"type": "integer"} for name in ("total", "synced", "cancelled", "errors")},
+                    "details": {"type": "array", "items": _SYNC_LINE},
+                }
+            ),
+        }
+    ),
+    "Pushed": _object({"success": {"const": True}, "message": {"type": "string"}}),
     "Retried": _object(
         {
             "id": {"type": "string"},
@@ -320,7 +373,7 @@ ANSWERS: Mapping[str, Any] = {
                     }
                 ),
             },
-            "shipment": {"type": ["object", "null"]},
+            "shipment": {"anyOf": [_SHIPMENT, {"type": "null"}]},
             "booking": {"type": ["object", "null"], "description": "the terms of a booking"},
             "lines": {"type": "array"},
             "timeline": {"type": "array"},

@@ -16,6 +16,7 @@ from shared.booking_requests import (
 from shared.requests import (
     Address,
     AlertsAsked,
+    BulkSync,
     DriftAsked,
     EditAsked,
     ItemQuantity,
@@ -25,6 +26,7 @@ from shared.requests import (
     Refund,
     Registration,
     Retry,
+    Shipment,
     StockLevel,
 )
 
@@ -65,7 +67,7 @@ class Route:
     query: type[msgspec.Struct] | None = None
     #: Whether its repetition would be another request, were it not for an idempotency key.
     key_required: bool = False
-    #: The header that carries a provider's signature over the body.
+    #: The header that carries a provider's signature over the body, or the secret that a courier was given.
     signature: str = ""
     answer: str = "Anything"
     media_type: str = "application/json"
@@ -95,6 +97,15 @@ ROUTES = (
         (200, 401, 403, 404, 503),
         ("bearer", "modification"),
         answer="Order",
+    ),
+    Route(
+        "put",
+        "/orders/{order_id}/shipment",
+        "Tell by which parcel an order goes out; one of Delhivery's is followed from then on",
+        (200, 202, 401, 403, 404, 409, 503, *BODY_REFUSALS),
+        ("bearer",),
+        Shipment,
+        answer="ShipmentSet",
     ),
     Route(
         "post",
@@ -156,6 +167,26 @@ ROUTES = (
         Refund,
         body_required=False,
         answer="Refunded",
+    ),
+    Route(
+        "post",
+        "/api/admin/orders/{order_id}/sync-delhivery",
+        "Look up where an order's parcel is; an order whose parcel is canceled or comes back is taken back",
+        (200, 202, 401, 403, 404, 409, 503, *BODY_REFUSALS),
+        ("bearer",),
+        Nothing,
+        body_required=False,
+        answer="Synced",
+    ),
+    Route(
+        "post",
+        "/api/admin/orders/bulk-sync-delhivery",
+        "The same for those parcels that were not looked up for longest; answered when the last one was",
+        (200, 202, 401, 403, 503, *BODY_REFUSALS),
+        ("bearer",),
+        BulkSync,
+        body_required=False,
+        answer="BulkSynced",
     ),
     Route(
         "post",
@@ -291,6 +322,22 @@ ROUTES = (
         (200, 400, 413, 503),
         signature="Stripe-Signature",
         answer="Received",
+    ),
+    Route(
+        "post",
+        "/webhooks/razorpay",
+        "Razorpay tells that something happened; the event is durable when this answers",
+        (200, 400, 413, 503),
+        signature="X-Razorpay-Signature",
+        answer="Received",
+    ),
+    Route(
+        "post",
+        "/api/shipping/delhivery/webhook",
+        "Delhivery tells of a parcel; the look at it is durable when this answers, and decides what is to be done",
+        (200, 400, 401, 413, 503),
+        signature="X-Delhivery-Secret",
+        answer="Pushed",
     ),
     Route("get", "/healthz", "The process answers", (200,)),
     Route("get", "/readyz", "Requests can be recorded", (200, 503)),

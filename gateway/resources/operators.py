@@ -7,7 +7,7 @@ from gateway import bodies
 from gateway.auth import Authenticator
 from gateway.intake import Intake
 from shared.domain.intents import Operation
-from shared.requests import Nothing, OrderCancellation, Refund, Retry
+from shared.requests import BulkSync, Nothing, OrderCancellation, Refund, Retry
 from shared.settings import Settings
 from shared.tokens import Role
 
@@ -15,9 +15,15 @@ from shared.tokens import Role
 ROUTES: tuple[tuple[str, Operation, type[msgspec.Struct]], ...] = (
     ("/api/admin/orders/{order_id}/cancel", Operation.CANCEL_ORDER_BY_OPERATOR, OrderCancellation),
     ("/api/admin/orders/{order_id}/refund", Operation.REFUND_ORDER, Refund),
+    ("/api/admin/orders/{order_id}/sync-delhivery", Operation.SYNC_ORDER, Nothing),
+    ("/api/admin/orders/bulk-sync-delhivery", Operation.SYNC_SHIPMENTS, BulkSync),
     ("/api/admin/intents/{intent_id}/retry", Operation.RETRY_INTENT, Retry),
     ("/api/admin/alerts/{alert_id}/acknowledge", Operation.ACKNOWLEDGE_ALERT, Nothing),
 )
+
+
+#: The subject of what a path names nothing for.
+EVERYTHING = "all"
 
 
 class ByOperator:
@@ -33,6 +39,6 @@ class ByOperator:
         """Take in what an operator asks for."""
         caller = self._auth.caller(request)
         caller.allow(Role.ADMIN)
-        (subject,) = map(bodies.path_id, named.values())
+        subject = next(map(bodies.path_id, named.values()), EVERYTHING)
         body = bodies.read(request, self._body, self._settings.body_limit)
         self._intake.submit(request, response, operation=self._operation, subject=subject, caller=caller, body=body)

@@ -15,6 +15,7 @@ from shared.db import Database
 from shared.domain.intents import Operation
 from shared.errors import NotFound
 from shared.requests import Nothing, Registration
+from shared.requests import Shipment as Parcel
 from shared.settings import Settings
 from shared.store import orders, refunds, timeline
 from shared.tokens import Role
@@ -75,6 +76,23 @@ def withhold_reasons(view: dict[str, Any]) -> None:
     view["refunds"] = [replace(refund, reason=None) for refund in view["refunds"]]
     for entry in view["timeline"]:
         entry["data"].pop("reason", None)
+
+
+class Shipment:
+    """`PUT /orders/{order_id}/shipment`: the shop tells by which parcel an order goes out."""
+
+    def __init__(self, settings: Settings, auth: Authenticator, intake: Intake) -> None:
+        self._settings, self._auth, self._intake = settings, auth, intake
+
+    def on_put(self, request: falcon.Request, response: falcon.Response, order_id: str) -> None:
+        """Set the parcel, in the place of any former one."""
+        caller = self._auth.caller(request)
+        caller.allow(Role.SERVICE)
+        order_id = bodies.path_id(order_id)
+        body = bodies.read(request, Parcel, self._settings.body_limit)
+        self._intake.submit(
+            request, response, operation=Operation.SET_SHIPMENT, subject=order_id, caller=caller, body=body
+        )
 
 
 class Cancellation:

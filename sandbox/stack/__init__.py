@@ -8,11 +8,12 @@
         os.kill(stack.pids()["redis"], signal.SIGKILL)         # the supervisor starts it again
         stack.restart("gateway")                               # returns when it is ready again
 
-`only` takes names of programs ("postgres", "redis", "stripe", "mailbox", "gateway", "worker-<group>", "beat", "flower")
-and of rooms ("stores", "outside", "mesh", and "workers" for all workers); without it everything runs.  Each stack has a
-root directory of its own for its data, logs (`<root>/log/<program>.log`) and secrets, a private directory for its
-sockets, and free ports; any number of them may run at once.  A stack ends with the thread that started it, unless it is
-`detached`.  From a shell: `make up`, or `countermand up --detach`, whose stack lives in `.countermand`.
+`only` takes names of programs ("postgres", "redis", "stripe", "razorpay", "delhivery", "mailbox", "gateway",
+"worker-<group>", "beat", "flower") and of rooms ("stores", "outside", "mesh", and "workers" for all workers); without
+it everything runs.  Each stack has a root directory of its own for its data, logs (`<root>/log/<program>.log`) and
+secrets, a private directory for its sockets, and free ports; any number of them may run at once.  A stack ends with the
+thread that started it, unless it is `detached`.  From a shell: `make up`, or `countermand up --detach`, whose stack
+lives in `.countermand`.
 """
 
 from sandbox.stack.options import StackError, StackOptions

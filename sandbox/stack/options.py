@@ -12,6 +12,8 @@ PORTS: Mapping[str, str] = MappingProxyType(
         "mailbox": "MAILBOX_PORT",
         "smtp": "SMTP_PORT",
         "stripe": "STRIPE_PORT",
+        "razorpay": "RAZORPAY_PORT",
+        "delhivery": "DELHIVERY_PORT",
     }
 )
 
@@ -36,7 +38,7 @@ class StackOptions:
     environment: Mapping[str, str] = field(default_factory=dict)
     #: Settings of the starter; what the stack decides wins over them.
     ambient: Mapping[str, str] = field(default_factory=dict)
-    #: Let Stripe's stand-in tell the gateway what happened.
+    #: Let the stand-ins tell the gateway what happened.
     webhooks: bool = True
     #: Bring the schema to its newest version before the mesh starts.
     migrate: bool = True

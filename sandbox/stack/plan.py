@@ -40,7 +40,7 @@ def make(layout: Layout, options: StackOptions, run: Path, ports: Mapping[str, i
         program.name: program
         for program in (
             *programs.stores(postgres, redis),
-            *programs.outside(layout, ports, secrets.stripe_webhook_secret if options.webhooks else None),
+            *programs.outside(layout, ports, secrets if options.webhooks else None),
             *programs.mesh(layout, run, ports, broker, secrets.flower_password),
         )
         if program.wanted(options.only)

@@ -11,8 +11,10 @@ from sandbox.stack.ports import LOOPBACK
 from sandbox.stack.postgres import Postgres
 from sandbox.stack.readiness import Probe, http
 from sandbox.stack.redis import Redis
+from sandbox.stack.secrets import Secrets
 from sandbox.stack.workers import answers_ping
-from shared.providers.stripe_webhooks import CONCERNS
+from shared.providers.razorpay_webhooks import CONCERNS as RAZORPAY_EVENTS
+from shared.providers.stripe_webhooks import CONCERNS as STRIPE_EVENTS
 from workers.groups import GROUPS
 
 
@@ -62,19 +64,11 @@ def stores(postgres: Postgres, redis: Redis | None) -> list[Program]:
     return found
 
 
-def outside(layout: Layout, ports: Mapping[str, int], webhook_secret: str | None) -> list[Program]:
-    """The stand-ins for Stripe, which tells the gateway what happened when there is a secret, and for the mailbox."""
-    stripe, mailbox, smtp = ports["stripe"], ports["mailbox"], ports["smtp"]
-    endpoint = f"http://{LOOPBACK}:{ports['gateway']}/webhooks/stripe"
-    told = ("--webhook-url", endpoint, "--webhook-events", ",".join(CONCERNS)) if webhook_secret else ()
+def outside(layout: Layout, ports: Mapping[str, int], secrets: Secrets | None) -> list[Program]:
+    """The stand-ins for the outside world, which tell the gateway what happens there when there are secrets."""
+    mailbox, smtp = ports["mailbox"], ports["smtp"]
     return [
-        Program(
-            name="stripe",
-            room=Room.OUTSIDE,
-            command=_python("sandbox.stripe", "--port", str(stripe), "--data", str(layout.data("stripe")), *told),
-            is_ready=http(stripe, "/_sandbox/health"),
-            environment={"STRIPE_WEBHOOK_SECRET": webhook_secret} if webhook_secret else {},
-        ),
+        *(_told(name, layout, ports, secrets) for name in TELLING),
         Program(
             name="mailbox",
             room=Room.OUTSIDE,
@@ -85,6 +79,45 @@ def outside(layout: Layout, ports: Mapping[str, int], webhook_secret: str | None
             is_ready=http(mailbox, "/_sandbox/health"),
         ),
     ]
+
+
+@dataclass(frozen=True)
+class Telling:
+    """How a stand-in is told where to tell what happens: its options, and the variable that holds its secret."""
+
+    option: str
+    path: str
+    variable: str
+    secret: str
+    #: The types that it sends; empty sends all.
+    events: Collection[str] = ()
+
+
+#: The stand-ins that tell the gateway what happens.
+TELLING: Mapping[str, Telling] = {
+    "stripe": Telling(
+        "--webhook-url", "/webhooks/stripe", "STRIPE_WEBHOOK_SECRET", "stripe_webhook_secret", STRIPE_EVENTS
+    ),
+    "razorpay": Telling(
+        "--webhook-url", "/webhooks/razorpay", "RAZORPAY_WEBHOOK_SECRET", "razorpay_webhook_secret", RAZORPAY_EVENTS
+    ),
+    "delhivery": Telling(
+        "--push-url", "/api/shipping/delhivery/webhook", "DELHIVERY_PUSH_SECRET", "delhivery_push_secret"
+    ),
+}
+
+
+def _told(name: str, layout: Layout, ports: Mapping[str, int], secrets: Secrets | None) -> Program:
+    telling, where = TELLING[name], ("--port", str(ports[name]), "--data", str(layout.data(name)))
+    told = (telling.option, f"http://{LOOPBACK}:{ports['gateway']}{telling.path}") if secrets else ()
+    events = ("--webhook-events", ",".join(telling.events)) if secrets and telling.events else ()
+    return Program(
+        name=name,
+        room=Room.OUTSIDE,
+        command=_python(f"sandbox.{name}", *where, *told, *events),
+        is_ready=http(ports[name], "/_sandbox/health"),
+        environment={telling.variable: getattr(secrets, telling.secret)} if secrets else {},
+    )
 
 
 def mesh(layout: Layout, run: Path, ports: Mapping[str, int], broker: str, flower_password: str) -> list[Program]:

@@ -23,6 +23,10 @@ class Secrets:
     flower_password: str = field(default_factory=_secret)
     #: Signs the events of Stripe's stand-in.
     stripe_webhook_secret: str = field(default_factory=lambda: f"whsec_{_secret()}")
+    #: Signs the events of Razorpay's stand-in.
+    razorpay_webhook_secret: str = field(default_factory=_secret)
+    #: Comes with every push of Delhivery's stand-in.
+    delhivery_push_secret: str = field(default_factory=_secret)
 
 
 def load_or_make(path: Path) -> Secrets:

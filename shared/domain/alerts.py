@@ -33,11 +33,18 @@ class Kind(StrEnum):
     EMAIL_REFUSED = "email_refused"
     PARKED = "parked"
     PARTLY_CAPTURED_ELSEWHERE = "partly_captured_elsewhere"
+    HOLD_OUTLIVES = "hold_outlives"
     REFUND_FAILED = "refund_failed"
     REFUND_UNANSWERED = "refund_unanswered"
     RELEASED_ELSEWHERE = "released_elsewhere"
+    SHIPMENT_DELIVERED = "shipment_delivered"
+    SHIPMENT_NOT_CANCELED = "shipment_not_canceled"
+    SHIPMENT_UNCONFIRMED = "shipment_unconfirmed"
+    SHIPMENT_UNEXPLAINED = "shipment_unexplained"
+    SYNC_INCOMPLETE = "sync_incomplete"
     VOID_FAILED = "void_failed"
     VOID_OVERTAKEN = "void_overtaken"
+    WAYBILL_UNKNOWN = "waybill_unknown"
 
 
 #: What ails a payment's money, and is over when all of it is back with the shopper.
@@ -46,6 +53,7 @@ ABOUT_MONEY = (
     Kind.CAPTURE_FAILED,
     Kind.CAPTURE_UNANSWERED,
     Kind.CAPTURED_ELSEWHERE,
+    Kind.HOLD_OUTLIVES,
     Kind.PARTLY_CAPTURED_ELSEWHERE,
     Kind.REFUND_FAILED,
     Kind.REFUND_UNANSWERED,

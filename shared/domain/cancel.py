@@ -27,6 +27,7 @@ class PaymentAction(StrEnum):
 
     VOIDED = "voided"
     VOID_FAILED = "void_failed"
+    LAPSING = "lapsing"  # the provider cannot release it: nothing is captured, and the hold ends by itself
     NONE = "none"  # nobody held any
 
 

@@ -38,7 +38,7 @@ def status(payments: Iterable[tuple[PaymentStatus, int]], *, capturable: bool) -
 
 
 #: How the voids of one collection stand together: what is not known yet first, then what is worst.
-VOIDS = (VoidState.REQUESTED, VoidState.REFUSED, VoidState.OVERTAKEN, VoidState.RELEASED)
+VOIDS = (VoidState.REQUESTED, VoidState.REFUSED, VoidState.OVERTAKEN, VoidState.LAPSING, VoidState.RELEASED)
 
 
 def void_state(voids: Iterable[VoidState]) -> VoidState | None:

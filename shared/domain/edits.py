@@ -8,8 +8,9 @@ from enum import StrEnum
 
 from shared.domain import totals
 from shared.domain.orders import OrderKind, OrderStatus
-from shared.domain.payments import CaptureState, PaymentStatus, Provider
+from shared.domain.payments import CAPTURED_WHOLE, CaptureState, PaymentStatus, Provider
 from shared.errors import (
+    CapturedWhole,
     IncrementUnavailable,
     Invalid,
     IsBooking,
@@ -171,7 +172,7 @@ def add(order: Editable, sku: str, quantity: int, price: Price | None, unavailab
 
     `unavailable` says what is done when the holds cannot be raised.
 
-    Raises `NoPrice`, `Invalid` or `IncrementUnavailable`.
+    Raises `NoPrice`, `Invalid`, `CapturedWhole` or `IncrementUnavailable`.
     """
     before = next((line for line in order.lines if line.sku == sku and line.quantity), None)
     if before:
@@ -187,7 +188,7 @@ def add(order: Editable, sku: str, quantity: int, price: Price | None, unavailab
 def set_quantity(order: Editable, number: int, quantity: int, unavailable: Unavailable) -> Plan:
     """Plan to change a line's units; 0 removes it.
 
-    Raises `NotFound`, `LastItem`, `NothingToPay`, `Invalid` or `IncrementUnavailable`.
+    Raises `NotFound`, `LastItem`, `NothingToPay`, `Invalid`, `CapturedWhole` or `IncrementUnavailable`.
     """
     before = next((line for line in order.lines if line.line == number and line.quantity), None)
     if before is None:
@@ -210,6 +211,8 @@ def _plan(order: Editable, before: Line | None, after: Line, unavailable: Unavai
         return Plan(before, after, total, MoneyAction.NONE)
     if total == 0:
         raise NothingToPay
+    if order.provider in CAPTURED_WHOLE:
+        raise CapturedWhole
     if total < order.authorized:
         return Plan(before, after, total, MoneyAction.PARTIAL_CAPTURE)
     missing = total - order.authorized

@@ -37,6 +37,9 @@ class Template(StrEnum):
     ORDER_EDITED = "order_edited.v1"
     ORDER_CANCELED = "order_canceled.v1"
     PAID_ORDER_CANCELED = "paid_order_canceled.v1"
+    SHIPMENT_CANCELED = "shipment_canceled.v1"  # its courier brings the goods back, or never had them
+    REFUND_STARTED = "refund_started.v1"
     REFUND_PROCESSED = "refund_processed.v1"
+    REFUND_FAILED = "refund_failed.v1"  # to the shop's own people
     BOOKING_CANCELED = "booking_canceled.v1"  # to the guest
     HOTEL_BOOKING_CANCELED = "hotel_booking_canceled.v1"

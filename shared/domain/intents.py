@@ -57,10 +57,14 @@ class Operation(StrEnum):
     CANCEL_BOOKING = "cancel_booking"
     CANCEL_ORDER = "cancel_order"
     CANCEL_ORDER_BY_OPERATOR = "cancel_order_by_operator"
+    CANCEL_ORDER_BY_COURIER = "cancel_order_by_courier"  # ours, when tracking shows that its parcel is
     REFUND_ORDER = "refund_order"
     ADD_ITEM = "add_item"
     SET_QUANTITY = "set_quantity"
     SET_ADDRESS = "set_address"
+    SET_SHIPMENT = "set_shipment"
+    SYNC_ORDER = "sync_order"
+    SYNC_SHIPMENTS = "sync_shipments"
     RETRY_INTENT = "retry_intent"
     ACKNOWLEDGE_ALERT = "acknowledge_alert"
 
@@ -68,6 +72,7 @@ class Operation(StrEnum):
 #: What must wait while the money of an order is being taken, and the tasks that carry it out.
 WAIT_FOR_CAPTURE: Mapping[Operation, Task] = {
     Operation.CANCEL_ORDER_BY_OPERATOR: Task.CANCEL_ORDER_BY_OPERATOR,
+    Operation.CANCEL_ORDER_BY_COURIER: Task.CANCEL_ORDER_BY_COURIER,
     Operation.REFUND_ORDER: Task.REFUND_ORDER,
     Operation.CANCEL_BOOKING: Task.CANCEL_BOOKING,
 }
@@ -82,10 +87,14 @@ TASK_OF: Mapping[Operation, Task] = {
     Operation.CANCEL_BOOKING: Task.CANCEL_BOOKING,
     Operation.CANCEL_ORDER: Task.CANCEL_ORDER,
     Operation.CANCEL_ORDER_BY_OPERATOR: Task.CANCEL_ORDER_BY_OPERATOR,
+    Operation.CANCEL_ORDER_BY_COURIER: Task.CANCEL_ORDER_BY_COURIER,
     Operation.REFUND_ORDER: Task.REFUND_ORDER,
     Operation.ADD_ITEM: Task.EDIT_ORDER,
     Operation.SET_QUANTITY: Task.EDIT_ORDER,
     Operation.SET_ADDRESS: Task.EDIT_ORDER,
+    Operation.SET_SHIPMENT: Task.SET_SHIPMENT,
+    Operation.SYNC_ORDER: Task.SYNC_ORDER,
+    Operation.SYNC_SHIPMENTS: Task.SYNC_SHIPMENTS,
     Operation.RETRY_INTENT: Task.RETRY_INTENT,
     Operation.ACKNOWLEDGE_ALERT: Task.ACKNOWLEDGE_ALERT,
 }

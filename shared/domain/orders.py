@@ -58,4 +58,15 @@ class CancellationRefund(StrEnum):
     NONE = "none"  # nothing was captured
     FULL = "full"  # all of it is refunded
     SKIPPED = "skipped"  # an operator keeps it
+    LESS_SHIPPING = "less_shipping"  # all of it but the shipping, since the courier had the parcel
     POLICY = "policy"  # what a booking's policy does not keep, before it is canceled
+
+
+class CancellationSource(StrEnum):
+    """Who took an order back, or how we came to know; in the client contracts' words."""
+
+    CUSTOMER = "customer"
+    GUEST = "guest"  # of a booking
+    ADMIN = "admin"
+    DELHIVERY_WEBHOOK = "delhivery_webhook"
+    DELHIVERY_SYNC = "delhivery_sync"

@@ -8,8 +8,13 @@ class Provider(StrEnum):
     """Who holds the shopper's money."""
 
     STRIPE = "stripe"
+    RAZORPAY = "razorpay"
     COD = "cod"  # cash on delivery: nobody holds any
     NONE = "none"  # a free order
+
+
+#: Providers that capture all of a hold, or nothing.
+CAPTURED_WHOLE = (Provider.RAZORPAY,)
 
 
 class PaymentStatus(StrEnum):
@@ -43,6 +48,7 @@ class PaymentEvent(StrEnum):
     VOID_STARTED = "void_started"
     VOIDED = "payment_voided"
     VOID_UNANSWERED = "void_unanswered"  # changes nothing: the void goes on
+    VOID_LAPSING = "void_lapsing"  # changes nothing: the provider has no void, and the hold is watched until it is gone
     VOID_OVERTAKEN_BY_CAPTURE = "void_overtaken_by_capture"  # somebody captured it at the provider
     VOID_REFUSED = "void_refused"  # the hold stands, and a person must look
     CLOSING_REFUSED = "closing_refused"  # the same of a payment that nobody has made: it can still be
@@ -80,6 +86,7 @@ TRANSITIONS: Mapping[tuple[PaymentStatus, PaymentEvent], PaymentStatus] = {
     (PaymentStatus.AUTHORIZED, PaymentEvent.AUTHORIZATION_CANCELED): PaymentStatus.VOIDED,
     (PaymentStatus.AUTHORIZED, PaymentEvent.VOID_STARTED): PaymentStatus.VOIDING,
     (PaymentStatus.VOIDING, PaymentEvent.VOID_UNANSWERED): PaymentStatus.VOIDING,
+    (PaymentStatus.VOIDING, PaymentEvent.VOID_LAPSING): PaymentStatus.VOIDING,
     (PaymentStatus.VOIDING, PaymentEvent.VOIDED): PaymentStatus.VOIDED,
     (PaymentStatus.VOIDING, PaymentEvent.VOID_OVERTAKEN_BY_CAPTURE): PaymentStatus.CAPTURED,
     (PaymentStatus.VOIDING, PaymentEvent.VOID_REFUSED): PaymentStatus.AUTHORIZED,
@@ -147,6 +154,7 @@ class VoidState(StrEnum):
     """Where a void stands."""
 
     REQUESTED = "requested"  # may have reached the provider; retried under one key until it is known
+    LAPSING = "lapsing"  # the provider has no void: nothing is captured, and the hold is watched until it is gone
     RELEASED = "released"  # the shopper's money is free
     OVERTAKEN = "overtaken"  # the provider had captured it: it must be refunded instead
     REFUSED = "refused"  # the provider said no; a person must look
@@ -155,19 +163,29 @@ class VoidState(StrEnum):
 class VoidEvent(StrEnum):
     """What happens to a void."""
 
+    LAPSING = "lapsing"
     RELEASED = "released"
     OVERTAKEN = "overtaken"
     REFUSED = "refused"
 
 
+#: Voids whose end is to come.
+UNSETTLED = (VoidState.REQUESTED, VoidState.LAPSING)
+
 VOID_TRANSITIONS: Mapping[tuple[VoidState, VoidEvent], VoidState] = {
-    (VoidState.REQUESTED, VoidEvent.RELEASED): VoidState.RELEASED,
-    (VoidState.REQUESTED, VoidEvent.OVERTAKEN): VoidState.OVERTAKEN,
-    (VoidState.REQUESTED, VoidEvent.REFUSED): VoidState.REFUSED,
+    (state, event): after
+    for state in UNSETTLED
+    for event, after in (
+        (VoidEvent.LAPSING, VoidState.LAPSING),
+        (VoidEvent.RELEASED, VoidState.RELEASED),
+        (VoidEvent.OVERTAKEN, VoidState.OVERTAKEN),
+        (VoidEvent.REFUSED, VoidState.REFUSED),
+    )
 }
 
 #: What an answer to a void means to the void itself.
 VOID_OUTCOME: Mapping[PaymentEvent, VoidEvent] = {
+    PaymentEvent.VOID_LAPSING: VoidEvent.LAPSING,
     PaymentEvent.VOIDED: VoidEvent.RELEASED,
     PaymentEvent.VOID_OVERTAKEN_BY_CAPTURE: VoidEvent.OVERTAKEN,
     PaymentEvent.VOID_REFUSED: VoidEvent.REFUSED,

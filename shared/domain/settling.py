@@ -72,6 +72,7 @@ class Progress(StrEnum):
 #: By how a void stands; one that was overtaken by a capture is followed by a refund.
 OF_VOID: Mapping[VoidState, Progress] = {
     VoidState.REQUESTED: Progress.WAITING,
+    VoidState.LAPSING: Progress.WAITING,
     VoidState.RELEASED: Progress.ENDED,
     VoidState.OVERTAKEN: Progress.ENDED,
     VoidState.REFUSED: Progress.REFUSED,

@@ -76,6 +76,7 @@ class Voided(StrEnum):
     RELEASED = "released"
     ALREADY_RELEASED = "already_released"
     ALREADY_CAPTURED = "already_captured"
+    LAPSING = "lapsing"  # nothing can be released there: it lapses by itself, when nobody captures it
 
 
 class Captured(StrEnum):

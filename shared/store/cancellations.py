@@ -29,6 +29,8 @@ _CANCEL = (
         INSERT INTO emails (id, order_id, cause, template, recipient, context)
         VALUES (:email_id, :order_id, :cause, :template, :recipient, CAST(:context AS jsonb))
         ON CONFLICT (cause, template, recipient) DO NOTHING
+    ), parcel AS (
+        UPDATE shipments SET cancel_state = 'requested', cancel_asked_at = now() WHERE id = CAST(:shipment_id AS text)
     ), """
     + RESTOCK
 )
@@ -58,7 +60,7 @@ _CANCEL_AND_VOID = text(
 _SETTLE_VOID = text("""
     WITH settled AS (
         UPDATE voids SET state = :void_state, attempts = attempts + 1, last_error = :error, settled_at = now()
-        WHERE id = :void_id AND state = 'requested'
+        WHERE id = :void_id AND state IN ('requested', 'lapsing')
         RETURNING payment_id, order_id
     ), latest AS (
         SELECT DISTINCT ON (v.payment_id) v.state, v.last_error
@@ -67,7 +69,8 @@ _SETTLE_VOID = text("""
     ), others AS (
         SELECT count(*) FILTER (WHERE state = 'requested' AND last_error IS NULL) AS awaited,
                count(*) FILTER (
-                   WHERE state <> 'released' AND (state <> 'requested' OR last_error IS NOT NULL)) AS failed
+                   WHERE state NOT IN ('released', 'lapsing')
+                       AND (state <> 'requested' OR last_error IS NOT NULL)) AS failed
         FROM latest
     ), held AS (
         SELECT FROM payments p
@@ -95,8 +98,8 @@ _SETTLE_VOID = text("""
     )
     SELECT answered.id, answered.waiters, EXISTS (
         SELECT FROM intents i
-        WHERE i.subject = settled.order_id AND i.operation IN ('cancel_order_by_operator', 'refund_order')
-          AND i.state = 'working'
+        WHERE i.subject = settled.order_id AND i.state = 'working'
+          AND i.operation IN ('cancel_order_by_operator', 'cancel_order_by_courier', 'refund_order')
     ) AS operators
     FROM settled LEFT JOIN answered ON true
 """)
@@ -122,13 +125,15 @@ def cancel_locked(
     source: str,
     notice: NewEmail,
     refund: CancellationRefund = CancellationRefund.NONE,
+    shipment_id: str | None = None,
 ) -> dict[str, int]:
     """Take back an order in this status whose money nobody holds; `notice` tells its shopper.
 
     `refund` says what becomes of money that was captured; a refund of all of it stands in the same transaction.
+    `shipment_id` is its parcel, when the courier is to be asked to cancel that.
     Answers the units that went back to stock, by SKU.  Keep it late in its transaction: a popular SKU's row is hot.
     """
-    values = _canceled(order_id, status, source, notice) | {"refund": refund}
+    values = _canceled(order_id, status, source, notice, shipment_id) | {"refund": refund}
     return _restocked(connection.execute(_CANCEL_ONLY, values))
 
 
@@ -140,7 +145,7 @@ def cancel_and_void_locked(
     `void_ids` are as many as there are payments held.
     """
     values = {
-        **_canceled(held.id, held.order.status, source, notice),
+        **_canceled(held.id, held.order.status, source, notice, held.shipment_id),
         "intent_id": intent_id,
         "void_ids": list(void_ids),
         "payment_ids": held.held,
@@ -197,7 +202,9 @@ def promise_refund_locked(connection: Connection, order_id: str) -> None:
     connection.execute(_PROMISE_REFUND, {"id": order_id})
 
 
-def _canceled(order_id: str, status: OrderStatus, source: str, notice: NewEmail) -> dict[str, object]:
+def _canceled(
+    order_id: str, status: OrderStatus, source: str, notice: NewEmail, shipment_id: str | None
+) -> dict[str, object]:
     return {
         "order_id": order_id,
         "order_status": advance(orders.TRANSITIONS, status, OrderEvent.CANCELED),
@@ -208,6 +215,7 @@ def _canceled(order_id: str, status: OrderStatus, source: str, notice: NewEmail)
         "template": notice.template,
         "recipient": notice.recipient,
         "context": notice.context,
+        "shipment_id": shipment_id,
     }
 
 

@@ -165,7 +165,8 @@ _RAISE = text("""
                    WHERE j.payment_id = e.payment_id AND j.state = 'waiting' AND j.due_at <= now()
                ) OR EXISTS (
                    SELECT FROM intents w WHERE w.subject = e.order_id AND w.state = 'accepted'
-                       AND w.operation IN ('cancel_order', 'cancel_order_by_operator', 'refund_order')
+                       AND w.operation IN
+                           ('cancel_order', 'cancel_order_by_operator', 'cancel_order_by_courier', 'refund_order')
                )
            ) AS decides
     FROM order_edits e

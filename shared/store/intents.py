@@ -132,7 +132,8 @@ _PARK = text("""
         OR state = 'working' AND id = (SELECT intent_id FROM order_edits WHERE id = :subject)
         OR state = 'working' AND operation = 'cancel_booking' AND subject = :subject
         OR state = 'working' AND subject = (SELECT order_id FROM capture_jobs WHERE id = :subject) AND awaits = :subject
-        OR state = 'accepted' AND operation IN ('cancel_order_by_operator', 'refund_order', 'cancel_booking')
+        OR state = 'accepted' AND operation IN
+            ('cancel_order_by_operator', 'cancel_order_by_courier', 'refund_order', 'cancel_booking')
             AND subject = (SELECT order_id FROM capture_jobs WHERE id = :subject AND state = 'active')
     )
     RETURNING id, waiters

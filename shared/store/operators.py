@@ -37,7 +37,7 @@ class LatestVoid:
 
     id: str
     state: VoidState
-    #: Whether there is one of which an attempt was made whose outcome is not known.
+    #: Whether there is one of which an attempt was made whose outcome is not known, or that only time can end.
     unanswered: bool
 
 
@@ -51,7 +51,7 @@ class Ended:
     void: VoidState | None
 
 
-_OPERATORS = "('cancel_order_by_operator', 'refund_order')"
+_OPERATORS = "('cancel_order_by_operator', 'cancel_order_by_courier', 'refund_order')"
 
 _REQUEST = text("SELECT state, payload, idempotency_key IS NOT NULL AS keyed FROM intents WHERE id = :id")
 
@@ -73,8 +73,8 @@ _AWAITING = text(f"""
 _HELD_BACK = text("""
     SELECT id, operation FROM intents
     WHERE subject = :order_id AND state = 'accepted' AND operation IN
-        ('cancel_order', 'cancel_order_by_operator', 'refund_order', 'cancel_booking', 'add_item', 'set_quantity',
-         'set_address')
+        ('cancel_order', 'cancel_order_by_operator', 'cancel_order_by_courier', 'refund_order', 'cancel_booking',
+         'add_item', 'set_quantity', 'set_address')
     ORDER BY id
 """)
 
@@ -83,7 +83,7 @@ _ENDED = text("""
     WHERE r.id = :id AND r.state IN ('completed', 'failed')
     UNION ALL
     SELECT p.authorized, p.currency, NULL, v.state FROM voids v JOIN payments p ON p.id = v.payment_id
-    WHERE v.id = :id AND v.state <> 'requested'
+    WHERE v.id = :id AND v.state NOT IN ('requested', 'lapsing')
 """)
 
 _RUNNING_VOID = text("""
@@ -92,12 +92,14 @@ _RUNNING_VOID = text("""
 """)
 
 _LATEST_VOID = text("""
-    SELECT id, state, bool_or(state = 'requested' AND last_error IS NOT NULL) OVER () AS unanswered
+    SELECT id, state, bool_or(state = 'lapsing' OR state = 'requested' AND last_error IS NOT NULL) OVER () AS unanswered
     FROM voids WHERE order_id = :order_id
-    ORDER BY state = 'requested' DESC, id DESC LIMIT 1
+    ORDER BY state IN ('requested', 'lapsing') DESC, id DESC LIMIT 1
 """)
 
-_REQUESTED_VOIDS = text("SELECT id FROM voids WHERE order_id = :order_id AND state = 'requested' ORDER BY id")
+_REQUESTED_VOIDS = text("""
+    SELECT id FROM voids WHERE order_id = :order_id AND state IN ('requested', 'lapsing') ORDER BY id
+""")
 
 # Of each payment that is to bring something its latest void.
 _VOIDS = text("""

@@ -40,7 +40,6 @@ class NewOrder:
     email: str
     customer_id: str | None
     address: str | None
-    shipment: str | None
     fingerprint: bytes
     placed_at: datetime
     grace_until: datetime
@@ -81,6 +80,8 @@ class HeldOrder:
     payments: tuple[HeldPayment, ...]
     #: The edit that is under way: whoever wants to move the order's money waits for it.
     edit_id: str | None
+    #: Its shipment, when the courier can still be asked to cancel it.
+    shipment_id: str | None
 
     @property
     def held(self) -> list[str]:
@@ -110,10 +111,10 @@ class HeldOrder:
 
 
 _INSERT = text("""
-    INSERT INTO orders (id, kind, status, currency, total, shipping, email, customer_id, address, shipment,
+    INSERT INTO orders (id, kind, status, currency, total, shipping, email, customer_id, address,
                         fingerprint, placed_at, grace_until)
     VALUES (:id, :kind, :status, :currency, :total, :shipping, :email, :customer_id, CAST(:address AS jsonb),
-            CAST(:shipment AS jsonb), :fingerprint, :placed_at, :grace_until)
+            :fingerprint, :placed_at, :grace_until)
     ON CONFLICT (id) DO NOTHING
     RETURNING id
 """)
@@ -136,7 +137,7 @@ _LOCK_FOR_INTENT = text("""
 
 _HELD = text("""
     SELECT o.id, o.kind, o.status, o.customer_id, o.grace_until, o.currency, c.amount AS total, o.email,
-           i.state AS intent_state, i.actor, e.id AS edit_id,
+           i.state AS intent_state, i.actor, e.id AS edit_id, s.id AS shipment_id,
            ARRAY(
                SELECT json_build_object('id', p.id, 'status', p.status, 'amount', p.amount,
                    'named', p.reference IS NOT NULL, 'job_id', j.id,
@@ -154,6 +155,8 @@ _HELD = text("""
     JOIN intents i ON i.id = :intent_id
     JOIN payment_collections c ON c.order_id = o.id
     LEFT JOIN order_edits e ON e.order_id = o.id AND e.state = 'authorizing'
+    LEFT JOIN shipments s ON s.order_id = o.id AND s.followed_by IS NOT NULL AND s.cancel_state IS NULL
+        AND s.status NOT IN ('delivered', 'canceled', 'returning', 'returned')
     WHERE o.id = :order_id
 """)
 
@@ -166,11 +169,16 @@ _FINGERPRINT = text("""
 
 _VIEW = text("""
     SELECT o.id AS order_id, o.kind, o.status, o.currency, c.amount AS total, o.shipping, o.customer_id, o.address,
-           o.shipment, o.placed_at, o.grace_until, o.edit_status, o.canceled_at, o.cancellation_source,
+           o.placed_at, o.grace_until, o.edit_status, o.canceled_at, o.cancellation_source,
            o.cancellation_refund, o.total AS registered,
            o.metadata ->> 'updated_total' AS updated_total,
            o.metadata ->> 'payment_status' AS payment_status,
            o.metadata ->> 'payment_intent_id' AS payment_intent_id,
+           (SELECT json_build_object('courier', s.courier, 'awb', s.awb, 'status', s.status,
+                'courier_status', s.courier_status, 'status_at', s.status_at, 'picked_up', s.picked_up,
+                'canceled_at', s.canceled_at, 'cancellation_reason', s.cancellation_reason,
+                'canceled_before_pickup', s.canceled_before_pickup, 'cancel_state', s.cancel_state)
+            FROM shipments s WHERE s.order_id = o.id) AS shipment,
            (SELECT json_build_object('hotel', b.hotel, 'check_in', b.check_in, 'check_out', b.check_out,
                 'time_zone', b.time_zone, 'policy', b.policy_id, 'policy_version', b.policy_version)
             FROM bookings b WHERE b.order_id = o.id) AS booking,
@@ -249,6 +257,7 @@ def lock_for_intent(connection: Connection, intent_id: str) -> HeldOrder | None:
         actor=row.actor,
         payments=payments,
         edit_id=row.edit_id,
+        shipment_id=row.shipment_id,
     )
 
 

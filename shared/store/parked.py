@@ -79,7 +79,7 @@ _BEHIND_CAPTURE = text("""
     SELECT DISTINCT ON (i.operation, i.actor, i.idempotency_key, i.fingerprint) i.id, i.operation
     FROM intents i
     WHERE i.subject = (SELECT order_id FROM capture_jobs WHERE id = :job_id) AND i.state = 'parked' AND i.awaits IS NULL
-      AND i.operation IN ('cancel_order_by_operator', 'refund_order', 'cancel_booking')
+      AND i.operation IN ('cancel_order_by_operator', 'cancel_order_by_courier', 'refund_order', 'cancel_booking')
       AND NOT EXISTS (
         SELECT FROM intents t
         WHERE (t.subject, t.operation, t.actor, t.fingerprint) = (i.subject, i.operation, i.actor, i.fingerprint)

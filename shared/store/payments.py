@@ -13,11 +13,14 @@ from shared.domain.orders import OrderStatus
 from shared.domain.payments import (
     CAPTURE_TRANSITIONS,
     TRANSITIONS,
+    VOID_TRANSITIONS,
     CaptureEvent,
     CaptureState,
     PaymentEvent,
     PaymentStatus,
     Provider,
+    VoidEvent,
+    VoidState,
 )
 from shared.domain.transitions import advance
 
@@ -54,6 +57,8 @@ class Hold:
     #: Minor units; 0 of a payment that nobody has made, as far as we know.
     authorized: int
     attempts: int
+    #: Whether it should have lapsed by itself a day ago.
+    outlived: bool
 
     @property
     def idempotency_key(self) -> str:
@@ -111,14 +116,23 @@ _START_VOID = text("""
 """)
 
 _CLAIM_VOID = text("""
-    SELECT v.id, v.order_id, v.payment_id, v.attempts, p.provider, p.reference, p.authorized
+    SELECT v.id, v.order_id, v.payment_id, v.attempts, p.provider, p.reference, p.authorized,
+           coalesce(p.capture_before < now() - interval '1 day', false) AS outlived
     FROM voids v JOIN payments p ON p.id = v.payment_id
-    WHERE v.id = :id AND v.state = 'requested'
+    WHERE v.id = :id AND v.state IN ('requested', 'lapsing')
 """)
 
 _VOID_UNKNOWN = text("""
     UPDATE voids SET attempts = attempts + 1, last_error = :error WHERE id = :id AND state = 'requested'
     RETURNING attempts
+""")
+
+# Tells what it was; a statement's own view of a row is the one from before it.
+_LAPSE = text("""
+    UPDATE voids v SET state = :state, last_error = NULL
+    FROM (SELECT id, state FROM voids WHERE id = :id) former
+    WHERE v.id = former.id AND v.state IN ('requested', 'lapsing')
+    RETURNING former.state
 """)
 
 _CAPTURE = text("""
@@ -216,7 +230,15 @@ def claim_void(connection: Connection, void_id: str) -> Hold | None:
         reference=row.reference,
         authorized=row.authorized,
         attempts=row.attempts,
+        outlived=row.outlived,
     )
+
+
+def let_lapse_locked(connection: Connection, void_id: str) -> VoidState | None:
+    """Nobody can release it: it is to lapse.  Returns how the void stood, None when a twin has settled it."""
+    state = advance(VOID_TRANSITIONS, VoidState.REQUESTED, VoidEvent.LAPSING)
+    former = connection.execute(_LAPSE, {"id": void_id, "state": state}).scalar()
+    return VoidState(former) if former else None
 
 
 def void_unknown_locked(connection: Connection, void_id: str, error: str) -> int | None:

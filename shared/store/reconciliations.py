@@ -63,7 +63,7 @@ _KNOWN = """
            CASE p.status
                WHEN 'capturing' THEN j.last_error IS NOT NULL OR NOT EXISTS (
                    SELECT FROM outbox b WHERE b.subject = j.id AND b.task = 'capture.payment')
-               WHEN 'voiding' THEN v.last_error IS NOT NULL OR NOT EXISTS (
+               WHEN 'voiding' THEN v.state = 'lapsing' OR v.last_error IS NOT NULL OR NOT EXISTS (
                    SELECT FROM outbox b WHERE b.subject = v.id AND b.task = 'void.payment')
                ELSE false
            END AS stuck,
@@ -87,7 +87,8 @@ _KNOWN = """
         WHERE order_id = p.order_id AND payment_id = p.id ORDER BY id DESC LIMIT 1
     ) j ON true
     LEFT JOIN LATERAL (
-        SELECT id, last_error FROM voids WHERE order_id = p.order_id AND payment_id = p.id ORDER BY id DESC LIMIT 1
+        SELECT id, state, last_error FROM voids
+        WHERE order_id = p.order_id AND payment_id = p.id ORDER BY id DESC LIMIT 1
     ) v ON true
     WHERE p.id = :id
 """

@@ -129,6 +129,18 @@ class Settled:
     email: str
 
 
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """Whom to tell of a refund, and in which currency its amount is."""
+
+    email: str
+    currency: str
+
+
+_ADDRESSEE = text("""
+    SELECT o.email, o.currency FROM refunds r JOIN orders o ON o.id = r.order_id WHERE r.id = :id
+""")
+
 _INSERT = text("""
     INSERT INTO refunds (id, order_id, payment_id, amount, reason, source, actor, intent_id, key)
     VALUES (:id, :order_id, :payment_id, :amount, :reason, :source, :actor, :intent_id,
@@ -285,6 +297,12 @@ def retry_locked(connection: Connection, refund_id: str, reason: str | None, act
     state = advance(TRANSITIONS, RefundState.FAILED, RefundEvent.RETRIED)
     values = {"id": refund_id, "state": state, "reason": reason, "actor": actor, "intent_id": intent_id}
     connection.execute(_RETRY, values)
+
+
+def addressee_locked(connection: Connection, refund_id: str) -> Addressee:
+    """Return who is told of a refund."""
+    row = connection.execute(_ADDRESSEE, {"id": refund_id}).one()
+    return Addressee(row.email, row.currency)
 
 
 def renew_key_locked(connection: Connection, refund: Refund) -> bool:

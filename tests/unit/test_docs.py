@@ -11,7 +11,7 @@ import pytest
 import yaml
 from msgspec.structs import fields
 
-from shared.domain import bookings, edits, emails, intents, orders, payments, refunds, settling, webhooks
+from shared.domain import bookings, edits, emails, intents, orders, payments, refunds, settling, shipments, webhooks
 from shared.settings import PREFIX, Settings
 from workers.groups import GROUPS
 
@@ -32,7 +32,7 @@ def test_a_generated_page_is_what_the_generator_gives(name):
 def test_every_table_of_transitions_is_drawn():
     tables = [
         value
-        for module in (bookings, edits, emails, intents, orders, payments, refunds, settling, webhooks)
+        for module in (bookings, edits, emails, intents, orders, payments, refunds, settling, shipments, webhooks)
         for name, value in vars(module).items()
         if name.endswith("TRANSITIONS")
     ]

@@ -79,7 +79,17 @@ def test_where_nothing_is_left_to_be_done_nothing_is_held_and_no_more_than_the_f
 @pytest.mark.parametrize(
     ("table", "states", "words"),
     [
-        (OF_VOID, VoidState, {"requested": "waiting", "released": "ended", "overtaken": "ended", "refused": "refused"}),
+        (
+            OF_VOID,
+            VoidState,
+            {
+                "requested": "waiting",
+                "lapsing": "waiting",
+                "released": "ended",
+                "overtaken": "ended",
+                "refused": "refused",
+            },
+        ),
         (
             OF_CAPTURE,
             CaptureState,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain import emails, intents, orders, payments, refunds, settling, webhooks
+from shared.domain import emails, intents, orders, payments, refunds, settling, shipments, webhooks
 from shared.domain.transitions import IllegalTransition, advance, moves
 
 #: Each table as sentences "state + event = state"; whatever is not said here is illegal.
@@ -50,6 +50,7 @@ TABLES: list[tuple[Mapping[Any, Any], type[StrEnum], type[StrEnum], str]] = [
         partially_captured + payment_captured_elsewhere = captured
         authorized + void_started = voiding
         voiding + void_unanswered = voiding
+        voiding + void_lapsing = voiding
         voiding + payment_voided = voided
         voiding + void_overtaken_by_capture = captured
         voiding + void_refused = authorized
@@ -116,9 +117,27 @@ TABLES: list[tuple[Mapping[Any, Any], type[StrEnum], type[StrEnum], str]] = [
         payments.VoidState,
         payments.VoidEvent,
         """
+        requested + lapsing = lapsing
         requested + released = released
         requested + overtaken = overtaken
         requested + refused = refused
+        lapsing + lapsing = lapsing
+        lapsing + released = released
+        lapsing + overtaken = overtaken
+        lapsing + refused = refused
+        """,
+    ),
+    (
+        shipments.CANCEL_TRANSITIONS,
+        shipments.CancelState,
+        shipments.CancelEvent,
+        """
+        requested + shipment_cancel_accepted = accepted
+        requested + shipment_cancel_confirmed = confirmed
+        requested + shipment_cancel_refused = refused
+        accepted + shipment_cancel_confirmed = confirmed
+        accepted + shipment_cancel_refused = refused
+        refused + shipment_cancel_confirmed = confirmed
         """,
     ),
     (
