@@ -77,7 +77,7 @@ def answer(work: Work, order_id: str, awaited: str, given: GivenBack) -> None:
     asking = operators.awaiting_locked(work.connection, order_id, awaited)
     order = shown(work, order_id) if asking else {}
     for one in asking:
-        if one.operation is Operation.CANCEL_ORDER_BY_OPERATOR:
+        if one.operation is not Operation.REFUND_ORDER:
             work.finish(one.intent_id, canceled_by_operator(order, given))
         elif given.status is RefundState.FAILED:
             work.refuse(one.intent_id, (VoidFailed if given.is_void else RefundFailed)())

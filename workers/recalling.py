@@ -97,8 +97,11 @@ def is_plain(parcel: Parcel, tracked: Tracked | None, now: datetime) -> bool:
         tracked is not None
         and tracked.meaning in PLAIN
         and parcel.status in PLAIN
-        and parcel.cancel_state in (None, CancelState.CONFIRMED)
         and not is_hinted(parcel, now)
+        and (
+            parcel.cancel_state is None
+            or (parcel.cancel_state is CancelState.CONFIRMED and tracked.meaning is not ShipmentStatus.DELIVERED)
+        )
     )
 
 
@@ -247,7 +250,7 @@ def miss(work: Work, known: Known) -> None:
 def stage_next(task: Worker, work: Work, claimed: Parcel, known: Known, tracked: Tracked | None) -> None:
     """Look again at once when something was heard meanwhile; later, while something is to be confirmed."""
     pause = task.mesh.settings.delhivery_confirm_after
-    if known.parcel.heard_at != claimed.heard_at:
+    if shipments.heard_at_locked(work.connection, claimed.id) != claimed.heard_at:
         work.stage(Task.TRACK_SHIPMENT, claimed.id)
         return
     since = waiting_since(known, tracked)

@@ -54,6 +54,8 @@ _MONEY_NAMED = text("""
     UNION ALL SELECT 'refund.payment', order_id FROM refunds WHERE id = :id
     UNION ALL SELECT 'capture.payment', order_id FROM capture_jobs WHERE id = :id
     UNION ALL SELECT 'edit.authorize', order_id FROM order_edits WHERE id = :id
+    UNION ALL SELECT CASE WHEN cancel_state = 'requested' THEN 'courier.cancel' ELSE 'courier.track' END, order_id
+        FROM shipments WHERE id = :id
     UNION ALL SELECT 'webhook.process', p.order_id
         FROM webhook_events w LEFT JOIN payments p ON p.provider = w.provider AND p.reference = w.reference
         WHERE w.id = :id
@@ -104,6 +106,7 @@ _EVENT_AGAIN = text("""
 _COUNT_ANEW = text("""
     WITH v AS (UPDATE voids SET attempts = 1 WHERE id = :id AND attempts > 1),
     r AS (UPDATE refunds SET attempts = 1 WHERE id = :id AND attempts > 1),
+    s AS (UPDATE shipments SET cancel_attempts = 1 WHERE id = :id AND cancel_attempts > 1),
     e AS (UPDATE order_edits SET attempts = 1 WHERE id = :id AND attempts > 1)
     UPDATE capture_jobs SET attempts = 1 WHERE id = :id AND attempts > 1
 """)
@@ -121,7 +124,7 @@ def retry(connection: Connection, intent_id: str) -> Retry:
 
 
 def find(connection: Connection, named: str) -> Parked | None:
-    """Return what is parked of an intent, a void, a refund, a capture job or a webhook event; None: of nothing."""
+    """Return what is parked of an intent, or of what is behind one; None: there is nothing of that id."""
     intent = connection.execute(_NAMED, {"id": named}).one_or_none()
     if intent:
         state = IntentState(intent.state)
@@ -202,7 +205,7 @@ def put_back(connection: Connection, intent_id: str, state: IntentState) -> None
 
 
 def count_anew(connection: Connection, subject: str) -> None:
-    """Give a void, a refund or a capture its attempts back."""
+    """Give a void, a refund, a capture or the cancel of a shipment its attempts back."""
     connection.execute(_COUNT_ANEW, {"id": subject})
 
 

@@ -91,6 +91,11 @@ _FOLLOWED = text("""
 
 _REMOVE = text("DELETE FROM shipments WHERE id = :id")
 
+_HEARD_AT = text("""
+    SELECT max(e.heard_at) FROM shipments s JOIN courier_events e ON e.courier = s.followed_by AND e.awb = s.awb
+    WHERE s.id = :id
+""")
+
 _HEARD = """
     (SELECT max(heard_at) FROM courier_events e WHERE e.courier = s.followed_by AND e.awb = s.awb) AS heard_at,
     (SELECT max(heard_at) FROM courier_events e
@@ -184,16 +189,19 @@ _SETTLE_CANCEL = text("""
     RETURNING id
 """)
 
+# The parcel's row is shared with nobody who writes a look down: they see what was heard, or it is heard after them.
 _RECORD = text("""
     WITH heard AS (
         INSERT INTO courier_events (fingerprint, courier, awb, status_type, status, code, at, hints)
         VALUES (:fingerprint, :courier, :waybill, :status_type, :status, :code, :at, :hints)
         ON CONFLICT (fingerprint) DO UPDATE SET times = courier_events.times + 1, heard_at = now()
         RETURNING times = 1 OR NOT :is_dated AS is_news
+    ), parcel AS (
+        SELECT s.id FROM shipments s WHERE s.followed_by = :courier AND s.awb = :waybill FOR SHARE
     ), staged AS (
         INSERT INTO outbox (subject, task, due_at)
-        SELECT s.id, :task, now() + make_interval(secs => :patience)
-        FROM shipments s CROSS JOIN heard WHERE s.followed_by = :courier AND s.awb = :waybill AND heard.is_news
+        SELECT parcel.id, :task, now() + make_interval(secs => :patience)
+        FROM parcel CROSS JOIN heard WHERE heard.is_news
         ON CONFLICT (subject, task) DO UPDATE SET due_at = least(outbox.due_at, excluded.due_at)
         RETURNING subject
     )
@@ -299,6 +307,12 @@ def read_locked(connection: Connection, shipment_id: str) -> Known | None:
         cancel_asked_at=row.cancel_asked_at,
         alarms=tuple(row.alarms),
     )
+
+
+def heard_at_locked(connection: Connection, shipment_id: str) -> datetime | None:
+    """Return when the courier last told us anything of a parcel, whose row the caller has locked before."""
+    found: datetime | None = connection.execute(_HEARD_AT, {"id": shipment_id}).scalar()
+    return found
 
 
 @dataclass(frozen=True, slots=True)

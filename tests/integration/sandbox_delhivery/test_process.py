@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,10 @@ def test_the_ledger_is_never_changed(tmp_path: Path) -> None:
 def test_it_ends_at_once_and_cleanly_also_while_a_cancel_lags_and_a_push_waits(
     tmp_path: Path, by: signal.Signals
 ) -> None:
-    receiver = Receiver()
-    with sandbox(tmp_path, "--push-url", receiver.url, "--push-secret", "s") as (box, process):
+    with (
+        closing(Receiver()) as receiver,
+        sandbox(tmp_path, "--push-url", receiver.url, "--push-secret", "s") as (box, process),
+    ):
         assert box.tell("GET", "health") == {"status": "ok"}
         box.cancel(box.manifest())
         box.arm("push", "late")
@@ -69,16 +72,13 @@ def test_it_ends_at_once_and_cleanly_also_while_a_cancel_lags_and_a_push_waits(
         started = time.monotonic()
         assert process.end(by) == 0
         assert time.monotonic() - started < 2
-    receiver.close()
 
 
 def test_the_secret_of_pushes_can_stand_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DELHIVERY_PUSH_SECRET", "from-the-environment")
-    receiver = Receiver()
-    with sandbox(tmp_path, "--push-url", receiver.url) as (box, _):
+    with closing(Receiver()) as receiver, sandbox(tmp_path, "--push-url", receiver.url) as (box, _):
         box.tell("POST", f"push/{box.manifest()}")
-    assert receiver.received.get(timeout=5)[1]["X-Delhivery-Secret"] == "from-the-environment"
-    receiver.close()
+        assert receiver.received.get(timeout=5)[1]["X-Delhivery-Secret"] == "from-the-environment"
 
 
 @pytest.mark.parametrize(

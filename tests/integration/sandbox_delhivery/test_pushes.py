@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,10 @@ SECRET = "pushed-by-delhivery"
 
 @pytest.fixture(scope="module")
 def listened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, Receiver]]:
-    receiver = Receiver()
-    pushed = ("--push-url", receiver.url, "--push-secret", SECRET)
-    with sandbox(tmp_path_factory.mktemp("delhivery"), *pushed) as (box, _):
-        yield box, receiver
-    receiver.close()
+    with closing(Receiver()) as receiver:
+        pushed = ("--push-url", receiver.url, "--push-secret", SECRET)
+        with sandbox(tmp_path_factory.mktemp("delhivery"), *pushed) as (box, _):
+            yield box, receiver
 
 
 @pytest.fixture
