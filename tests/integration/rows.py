@@ -27,7 +27,7 @@ BESIDE: Mapping[str, Callable[[str], Row]] = {
         "refunded": {"captured": 1000, "released": 0, "refunded": 1000},
     }.get(state, {"captured": 0, "released": 0, "refunded": 0}),
     "capture_jobs": lambda state: {},
-    "voids": lambda state: {"settled_at": None if state == "requested" else "now"},
+    "voids": lambda state: {"settled_at": None if state in ("requested", "lapsing") else "now"},
     "refunds": lambda state: {
         "settled_at": "now" if state in ("completed", "failed") else None,
         "provider_id": "re_1" if state == "completed" else None,
@@ -38,6 +38,12 @@ BESIDE: Mapping[str, Callable[[str], Row]] = {
     "order_edits": lambda state: {"settled_at": None if state == "authorizing" else "now"},
     "emails": lambda state: {"sent_at": "now" if state == "sent" else None},
     "webhook_events": lambda state: {"ended_at": None if state == "received" else "now"},
+    "shipments": lambda state: {},
+    "syncs": lambda state: {"ended_at": None if state == "running" else "now"},
+    "sync_batches": lambda state: {
+        "results": None if state == "waiting" else "[]",
+        "last_error": "http_500" if state == "failed" else None,
+    },
 }
 
 
@@ -162,6 +168,28 @@ def a_guest_cancellation(db: psycopg.Connection, state: str = "settling", **more
         "approved": False,
     }
     insert(db, "guest_cancellations", **row | {"state": state} | BESIDE["guest_cancellations"](state) | more)
+
+
+def a_shipment(db: psycopg.Connection, cancel_state: str | None = "requested", **more: Any) -> None:
+    """The parcel of an order, which its courier is to cancel unless there is no state of that."""
+    row = {"id": "shp_1", "order_id": "ord_1", "courier": "Delhivery", "awb": "1", "followed_by": "delhivery"}
+    row |= {"cancel_state": cancel_state, "cancel_asked_at": "now" if cancel_state else None}
+    insert(db, "shipments", **row | BESIDE["shipments"](cancel_state or "") | more)
+
+
+def a_push(db: psycopg.Connection, **more: Any) -> None:
+    row = {"fingerprint": bytes(32), "courier": "delhivery", "awb": "1", "hints": False}
+    insert(db, "courier_events", **row | more)
+
+
+def a_sync(db: psycopg.Connection, state: str = "running", **more: Any) -> None:
+    """A sync of beat's."""
+    insert(db, "syncs", **{"id": "sync_1", "state": state} | BESIDE["syncs"](state) | more)
+
+
+def a_batch(db: psycopg.Connection, state: str = "waiting", **more: Any) -> None:
+    row = {"id": "sync_1.0000", "sync_id": "sync_1", "shipment_ids": ["shp_1"], "state": state}
+    insert(db, "sync_batches", **row | BESIDE["sync_batches"](state) | more)
 
 
 def a_history(db: psycopg.Connection) -> None:

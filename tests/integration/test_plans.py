@@ -51,7 +51,15 @@ FILL = """
                                      description, was, approved)
         SELECT 'gcn_' || id, id, 'int_' || id, 'gtk_' || id, 'r', now(), 1, 0, 1, 'free', 'd', 'pending', false
         FROM orders;
+    INSERT INTO shipments (id, order_id, courier, awb, followed_by, tracked_at)
+        SELECT 'shp_' || id, id, 'Delhivery', id, 'delhivery', now() FROM orders;
+    INSERT INTO courier_events (fingerprint, courier, awb, hints)
+        SELECT sha256(id::bytea), 'delhivery', id, false FROM orders;
+    INSERT INTO syncs (id, intent_id, state, ended_at) SELECT 'sync_' || id, 'int_' || id, 'done', now() FROM orders;
+    INSERT INTO sync_batches (id, sync_id, shipment_ids, state, results)
+        SELECT 'batch_' || id, 'sync_' || id, ARRAY['shp_' || id], 'done', '[]' FROM orders;
     INSERT INTO outbox SELECT id, 'void.payment', now() + interval '1 hour' FROM voids;
+    INSERT INTO outbox SELECT id, 'courier.track', now() + interval '1 hour' FROM shipments;
     INSERT INTO emails (id, order_id, cause, template, recipient, context)
         SELECT 'mail_' || id, id, id, 't', 'r', '{{}}' FROM orders;
     INSERT INTO timeline (order_id, event, source, actor, data) SELECT id, 'e', 's', 'a', '{{}}' FROM orders;

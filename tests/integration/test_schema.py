@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from shared.domain import edits, emails, intents, orders, payments, refunds, settling, webhooks
+from shared.domain import edits, emails, intents, orders, payments, refunds, settling, shipments, webhooks
 from shared.domain.transitions import moves
 from tests.integration.rows import (
     ANSWERED,
@@ -21,6 +21,7 @@ from tests.integration.rows import (
     a_job,
     a_payment,
     a_refund,
+    a_shipment,
     a_void,
     a_webhook,
     an_edit,
@@ -66,6 +67,13 @@ GUARDED: Mapping[str, tuple[Mapping[Any, Any], Any, str, str, tuple[Callable[...
         (an_order, a_payment, an_intent, an_edit),
     ),
     "emails": (emails.TRANSITIONS, emails.EmailState, "state", "mail_1", (an_order, an_email)),
+    "shipments": (
+        shipments.CANCEL_TRANSITIONS,
+        shipments.CancelState,
+        "cancel_state",
+        "shp_1",
+        (an_order, a_shipment),
+    ),
     "webhook_events": (webhooks.TRANSITIONS, webhooks.WebhookState, "state", "whe_1", (a_webhook,)),
 }
 
