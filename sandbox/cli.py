@@ -254,8 +254,9 @@ def _announce(stack: Stack, headline: str) -> None:
     _say("", headline, "", *(f"  {name:<10} {url}" for name, url in urls.items() if name != "pids"))
     _say(f"  (Flower asks for operator, password {stack.secrets().flower_password})", "")
     try:
-        order, booking = samples.register(urls["gateway"], stack.environment())
+        order, booking, parcel = samples.register(urls["gateway"], urls["delhivery"], stack.environment())
         _say("Take a sample order back, or a sample booking:", "", f"  {order}", "", f"  {booking}", "")
+        _say("Or let the parcel of a sample order come back:", "", f"  {parcel}", "")
     except samples.REFUSALS as error:
         _say(f"The sample orders could not be registered: {error}", "")
 

@@ -29,6 +29,12 @@ ROOM: dict[str, Any] = {"sku": "ROOM", "quantity": 3, "unit_price": 15_000}
 #: Days from the half hour of the samples until check-in, which is within the policy's week, and until check-out.
 STAY = (5, 8)
 
+#: A parcel that was picked up, and comes back.
+RETURN = '{"status_type": "RT", "status": "In Transit", "picked_up": true, "push": "default"}'
+
+#: What the sample parcel is paid with, in paise, and what of that is its shipping.
+PAID, SHIPPING = 99_900, 9_900
+
 #: Seconds that one request may take; the mesh has only just started.
 TIMEOUT = 30
 
@@ -74,10 +80,11 @@ SAMPLES: Sequence[Sample] = (
 )
 
 
-def register(gateway: str, environment: Mapping[str, str]) -> tuple[str, str]:
-    """Register the samples with the mesh at `gateway`; returns curl lines that take back an order, and a booking.
+def register(gateway: str, delhivery: str, environment: Mapping[str, str]) -> tuple[str, str, str]:
+    """Register the samples with the mesh at `gateway`.
 
-    Raises one of `REFUSALS`.
+    Returns curl lines that take back an order and a booking, and one by which a parcel comes back at `delhivery`, so
+    that its order is taken back by itself.  Raises one of `REFUSALS`.
     """
     known = settings.load(environment)
     batch = int(time.time()) // FRESHNESS
@@ -87,12 +94,14 @@ def register(gateway: str, environment: Mapping[str, str]) -> tuple[str, str]:
         desk.fill_stock()
         samples = {f"ord_sample_{sample.name}_{batch}": sample for sample in SAMPLES}
         guest_token = desk.book(f"bkg_sample_{batch}", batch * FRESHNESS)
+        waybill = desk.ship(f"ord_sample_parcel_{batch}", f"{batch:013d}", delhivery)
         open_ids = [order_id for order_id, sample in samples.items() if desk.present(order_id, sample) == "pending"]
     order_id = next(iter(open_ids or samples))
     token = tokens.mint(known, role="modification", subject=None, order_id=order_id, expires_in=FRESHNESS)
     return (
         f"curl -X POST {gateway}/store/orders/{order_id}/cancel -H 'x-modification-token: {token}'",
         f"curl -X POST '{gateway}/hotels/{HOTEL['slug']}/bookings/bkg_sample_{batch}?token={guest_token}'",
+        f"curl -X POST {delhivery}/_sandbox/scan/{waybill} -d '{RETURN}'",
     )
 
 
@@ -139,6 +148,37 @@ class Desk:
         }
         token: str = self._ask("POST", "/bookings", role="service", body=body)["guest_token"]
         return token
+
+    def ship(self, order_id: str, waybill: str, delhivery: str) -> str:
+        """Register the sample order that goes out by Delhivery, unless it is known; returns its waybill.
+
+        It was paid at Razorpay and placed an hour ago, so that it is captured at once.
+        """
+        try:
+            self._ask("GET", f"/orders/{order_id}", role="admin")
+        except UnknownOrder:
+            self._tell(f"{delhivery}/_sandbox/shipments", {"awb": waybill, "reference_no": order_id})
+            paid = self._tell(f"{self._known.razorpay_api_base}/_sandbox/payments", {"amount": PAID, "currency": "INR"})
+            body = {
+                "order_id": order_id,
+                "currency": "INR",
+                "email": "ann@example.com",
+                "lines": [{"sku": "LAMP", "quantity": 1, "unit_price": PAID - SHIPPING}],
+                "shipping": SHIPPING,
+                "payment": {"provider": "razorpay", "reference": paid["id"]},
+                "shipment": {"courier": "delhivery", "awb": waybill},
+                "placed_at": (datetime.now(UTC) - timedelta(seconds=self._known.grace_period)).isoformat(),
+            }
+            self._ask("POST", "/orders", role="service", body=body)
+        return waybill
+
+    def _tell(self, address: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Let something happen at a stand-in."""
+        answer = self._session.post(address, json=body, timeout=TIMEOUT)
+        if not answer.ok:
+            raise SampleRefused(f"{address}: {answer.status_code} {answer.text}")
+        found: dict[str, Any] = answer.json()
+        return found
 
     def _body(self, order_id: str, sample: Sample) -> dict[str, Any]:
         return {
