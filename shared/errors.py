@@ -319,6 +319,12 @@ class ShipmentConflict(Problem):
     code, http_status = "shipment_conflict", 409
 
 
+class ShipmentSuperseded(Problem):
+    """A later request has set another parcel."""
+
+    code, http_status = "shipment_superseded", 409
+
+
 class NoShipment(Problem):
     """No courier is followed for this order."""
 

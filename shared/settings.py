@@ -69,6 +69,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     delhivery_sync_cron: Cron = "0 */6 * * *"
     #: How many shipments one such sync looks up.
     delhivery_sync_limit: Annotated[int, msgspec.Meta(ge=1, le=5000)] = 100
+    #: For how long after its registration a parcel is looked up by syncs; one that is lost has no end by itself.
+    delhivery_sync_window: Positive = 90 * 86400.0
     #: How often a batch of a sync is tried before it is reported as failed; the next sync begins with its shipments.
     delhivery_batch_attempts: Count = 5
 

@@ -76,13 +76,13 @@ def cancel_and_void(work: Work, intent_id: str, held: HeldOrder) -> None:
 
 
 def cancel_only(work: Work, intent_id: str, held: HeldOrder) -> None:
-    """Take back an order for which nobody holds money."""
+    """Take back an order for which nobody holds money, or no more for long; a void that is under way answers."""
     letter = notice(held)
     restocked = cancellations.cancel_locked(
         work.connection, held.id, held.order.status, CUSTOMER, letter, shipment_id=held.shipment_id
     )
     stage_parcel(work, held)
-    finish(work, intent_id, held.id, None)
+    answer_again(work, intent_id, held)
     work.stage(Task.SEND_EMAIL, letter.id)
     record(work, held, restocked)
 

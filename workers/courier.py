@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from shared.domain.alerts import Kind, cause, parked
 from shared.domain.shipments import CancelEvent, CancelState, Courier
 from shared.errors import NoShipment, NotFound, WaybillUnknown
-from shared.providers.couriers import Throttled
 from shared.providers.ports import Refused, Unknown
 from shared.queues import Queue, Task
 from shared.store import alerts, intents, orders, shipments
@@ -22,7 +21,7 @@ from workers import recalling
 from workers.answers import synced
 from workers.app import app
 from workers.base import Work, Worker
-from workers.looking import Crowded, hold_off, lease, look, put_off, take_turn
+from workers.looking import Crowded, held_off, lease, look, put_off, take_turn
 from workers.operators import shown
 from workers.recalling import Line
 
@@ -42,8 +41,6 @@ def track_shipment(task: Worker, shipment_id: str) -> None:
         found = look(task, COURIER, [parcel.waybill for parcel in party])
     except Crowded as crowded:
         put_off(task, shipment_id, crowded.seconds)
-    except Throttled as throttled:
-        put_off(task, shipment_id, throttled.pause)
     else:
         now = datetime.now(UTC)
         plain = [parcel for parcel in party if recalling.is_plain(parcel, found.get(parcel.waybill), now)]
@@ -79,13 +76,17 @@ def claim(task: Worker, shipment_id: str) -> list[Parcel]:
 
 
 def strike_unless_heard(work: Work, looked_at: Sequence[Parcel]) -> None:
-    """These looks are over, unless the courier has told us something meanwhile: then there is another one."""
-    now = {parcel.id: parcel.heard_at for parcel in shipments.read(work.connection, [each.id for each in looked_at])}
+    """These looks are over, unless the courier has told us something meanwhile: then there is another one.
+
+    A parcel that is to be canceled since is looked at again when that was staged.
+    """
+    now = {parcel.id: parcel for parcel in shipments.read(work.connection, [each.id for each in looked_at])}
     for parcel in looked_at:
-        if now.get(parcel.id) == parcel.heard_at:
-            work.strike(Task.TRACK_SHIPMENT, parcel.id)
-        else:
+        present = now.get(parcel.id)
+        if present and present.heard_at != parcel.heard_at:
             work.stage(Task.TRACK_SHIPMENT, parcel.id)
+        elif present is None or present.cancel_state is parcel.cancel_state:
+            work.strike(Task.TRACK_SHIPMENT, parcel.id)
 
 
 # A look since an operator wants one.
@@ -102,8 +103,6 @@ def sync_order(task: Worker, intent_id: str) -> None:
         found = look(task, parcel.courier, [parcel.waybill])
     except Crowded as crowded:
         put_off(task, intent_id, crowded.seconds)
-    except Throttled as throttled:
-        put_off(task, intent_id, throttled.pause)
     else:
         with task.work() as work:
             line = Line(parcel.order_id, parcel.waybill, found.get(parcel.waybill))
@@ -156,10 +155,8 @@ def cancel_shipment(task: Worker, shipment_id: str) -> None:
 def ask(task: Worker, parcel: Cancelable) -> None:
     """Ask the courier, and write its answer down."""
     try:
-        task.mesh.couriers[parcel.courier].cancel(parcel.waybill)
-    except Throttled as throttled:
-        hold_off(task, parcel.courier, throttled)
-        put_off(task, parcel.id, throttled.pause)
+        with held_off(task, parcel.courier):
+            task.mesh.couriers[parcel.courier].cancel(parcel.waybill)
     except Refused as refusal:
         with task.work() as work:
             refuse(work, parcel, refusal.code)

@@ -1,6 +1,7 @@
 """Looking: questions to a courier, at the pace that it allows over all processes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from shared.domain.shipments import Courier, Tracked
 from shared.providers.couriers import Throttled
@@ -35,11 +36,8 @@ def look(task: Worker, courier: Courier, waybills: Sequence[str]) -> Mapping[str
 
     Where nothing at all is known, one unknown waybill may have hidden the others: then halves of them are asked for.
     """
-    try:
+    with held_off(task, courier):
         found = task.mesh.couriers[courier].track(waybills)
-    except Throttled as throttled:
-        hold_off(task, courier, throttled)
-        raise
     if found or len(waybills) == 1:
         return found
     with task.mesh.database.statement() as connection:
@@ -48,10 +46,15 @@ def look(task: Worker, courier: Courier, waybills: Sequence[str]) -> Mapping[str
     return {**look(task, courier, waybills[:middle]), **look(task, courier, waybills[middle:])}
 
 
-def hold_off(task: Worker, courier: Courier, throttled: Throttled) -> None:
-    """The courier turned one of us away: nobody asks it for a while."""
-    with task.mesh.database.statement() as connection:
-        shipments.hold_off(connection, courier, throttled.pause)
+@contextmanager
+def held_off(task: Worker, courier: Courier) -> Iterator[None]:
+    """When the courier turns one of us away in this block, nobody asks it for a while.  Raises `Throttled` then."""
+    try:
+        yield
+    except Throttled as throttled:
+        with task.mesh.database.statement() as connection:
+            shipments.hold_off(connection, courier, throttled.pause + BURST)
+        raise
 
 
 def put_off(task: Worker, subject: str, seconds: float) -> None:

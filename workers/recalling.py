@@ -15,7 +15,7 @@ import msgspec
 
 from shared.domain import alerts as causes
 from shared.domain.alerts import Kind, cause
-from shared.domain.intents import Operation
+from shared.domain.intents import IntentState, Operation
 from shared.domain.orders import CancellationSource, OrderStatus
 from shared.domain.shipments import (
     TAKEN_BACK,
@@ -42,9 +42,11 @@ TOLD = {Courier.DELHIVERY: CancellationSource.DELHIVERY_WEBHOOK}
 LOOKED = {Courier.DELHIVERY: CancellationSource.DELHIVERY_SYNC}
 
 #: For how long tracking is looked at after a hint, or after the courier has accepted a cancel, before a person is told.
-#: For as long again a hint may open an alert; then it is history.
 HINT_LASTS = timedelta(minutes=30)
 CONFIRMATION_LASTS = timedelta(hours=6)
+
+#: After that a hint is history.
+HINT_IS_OLD = timedelta(days=1)
 
 #: How old an order's waybill is when a courier that does not know it is worth an alert.
 UNKNOWN_FOR = timedelta(hours=1)
@@ -97,6 +99,7 @@ def is_plain(parcel: Parcel, tracked: Tracked | None, now: datetime) -> bool:
         tracked is not None
         and tracked.meaning in PLAIN
         and parcel.status in PLAIN
+        and parcel.canceled_at is None
         and not is_hinted(parcel, now)
         and (
             parcel.cancel_state is None
@@ -107,15 +110,18 @@ def is_plain(parcel: Parcel, tracked: Tracked | None, now: datetime) -> bool:
 
 def is_hinted(parcel: Parcel, now: datetime) -> bool:
     """Whether the courier's words sounded like a cancellation a while ago."""
-    return parcel.hinted_at is not None and now - parcel.hinted_at < 2 * HINT_LASTS
+    return parcel.hinted_at is not None and now - parcel.hinted_at < HINT_IS_OLD
 
 
 def note_all(work: Work, seen: Iterable[tuple[Parcel, Tracked]]) -> None:
-    """Write down many looks that are of no consequence to their orders."""
+    """Write down many looks that are of no consequence to their orders; a hint ends with the delivery."""
     looks = [(parcel.id, tracked) for parcel, tracked in seen]
     for moved in shipments.note(work.connection, looks):
         record_move(work, moved)
-    alerts.resolve(work.connection, *(causes.parked(Task.TRACK_SHIPMENT, shipment_id) for shipment_id, _ in looks))
+    gone = [causes.parked(Task.TRACK_SHIPMENT, shipment_id) for shipment_id, _ in looks]
+    delivered = [shipment_id for shipment_id, tracked in looks if tracked.meaning is ShipmentStatus.DELIVERED]
+    gone += [cause(Kind.SHIPMENT_UNCONFIRMED, shipment_id) for shipment_id in delivered]
+    alerts.resolve(work.connection, *gone)
 
 
 def record_move(work: Work, moved: Moved) -> None:
@@ -164,7 +170,7 @@ def show(task: Worker, work: Work, claimed: Parcel, known: Known, tracked: Track
 def recall(task: Worker, work: Work, claimed: Parcel, known: Known, tracked: Tracked) -> None:
     """The parcel is canceled or comes back: so is the order, unless it is canceled already."""
     parcel, before_pickup = known.parcel, tracked.before_pickup and not known.parcel.picked_up
-    if known.canceled_at is None:
+    if parcel.canceled_at is None:
         reason = in_words(tracked)
         shipments.take_back_locked(work.connection, parcel.id, reason=reason, before_pickup=before_pickup)
         told = "Cancelled before pickup" if before_pickup else "Cancelled after pickup"
@@ -198,12 +204,17 @@ def ask_ourselves(task: Worker, work: Work, parcel: Parcel, wish: CourierCancell
     if intents.accept_all(work.connection, [new]):
         canceling = cast("Worker", task.app.tasks[Task.CANCEL_ORDER_BY_COURIER])
         take_back(canceling, work, new.id, by_courier)
+        judged = intents.read(work.connection, new.id)
+        if judged and judged.state is IntentState.REFUSED:  # as that of an order of a former system
+            title = f"Order {parcel.order_id}: its parcel is canceled or comes back. Take the order back by hand."
+            work.alert(cause(Kind.SHIPMENT_UNCONFIRMED, parcel.id), Severity.CRITICAL, title, parcel.order_id)
 
 
 def confirm(work: Work, parcel: Parcel, before: CancelState) -> None:
     """Tracking shows what we had asked for."""
     if shipments.settle_cancel_locked(work.connection, parcel.id, before, CancelEvent.CONFIRMED):
         work.strike(Task.CANCEL_SHIPMENT, parcel.id)
+        alerts.resolve(work.connection, causes.parked(Task.CANCEL_SHIPMENT, parcel.id))
         work.record(Entry(parcel.order_id, CancelEvent.CONFIRMED, Queue.COURIER, data={"shipment_id": parcel.id}))
 
 
@@ -221,8 +232,9 @@ def deliver(work: Work, known: Known) -> None:
 def doubt(work: Work, known: Known) -> None:
     """The parcel goes its way: when it was said to be canceled, or we have had it canceled, a person hears of that."""
     parcel, now = known.parcel, datetime.now(UTC)
-    if parcel.cancel_state in UNCONFIRMED and now - asked_at(known) >= CONFIRMATION_LASTS:
-        title = f"Order {parcel.order_id} is canceled, and its parcel is still under way"
+    is_late = parcel.cancel_state in UNCONFIRMED and now - asked_at(known) >= CONFIRMATION_LASTS
+    if is_late or (parcel.canceled_at and known.order_status is OrderStatus.CANCELED):
+        title = f"Order {parcel.order_id} is canceled, and its parcel is still, or again, under way"
         work.alert(about(Kind.SHIPMENT_NOT_CANCELED, known), Severity.WARNING, title, parcel.order_id)
     stands = known.order_status is not OrderStatus.CANCELED
     if stands and parcel.hinted_at and is_hinted(parcel, now) and now - parcel.hinted_at >= HINT_LASTS:
@@ -237,9 +249,10 @@ def ask_a_person(work: Work, known: Known, tracked: Tracked) -> None:
 
 
 def miss(work: Work, known: Known) -> None:
-    """The courier does not know the waybill; right after it was given out that is nothing strange."""
-    shipments.note_unknown_locked(work.connection, known.parcel.id)
-    if datetime.now(UTC) - known.registered_at >= UNKNOWN_FOR:
+    """The courier does not know the waybill; right after it was given out, or long after, that is nothing strange."""
+    if not shipments.note_unknown_locked(work.connection, known.parcel.id):
+        shipments.touch_locked(work.connection, known.parcel.id)
+    elif datetime.now(UTC) - known.registered_at >= UNKNOWN_FOR:
         title = f"Order {known.parcel.order_id}: its courier does not know its waybill"
         work.alert(about(Kind.WAYBILL_UNKNOWN, known), Severity.WARNING, title, known.parcel.order_id)
 

@@ -92,7 +92,7 @@ def settle(
     work.record(Entry(order.id, OrderEvent.REGISTERED, Queue.REGISTER, intent.actor, data))
     if request.shipment:
         event = ShipmentEvent.REGISTERED
-        registering.write_shipment(task, work, order.id, request.shipment, intent.actor, event)
+        registering.write_shipment(task, work, intent, order.id, request.shipment, event)
     body = registered(order.id, order.status, order.currency, order.total, order.grace_until)
     work.ring(intents.end(work.connection, intent.id, IntentState.DONE, 201, body))
     stock.reserve_locked(work.connection, order.id)

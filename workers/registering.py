@@ -16,6 +16,7 @@ from shared.providers.ports import Authorization, HoldStatus, Refused
 from shared.queues import Queue, Task
 from shared.requests import OrderLine, Shipment
 from shared.store import payments, shipments
+from shared.store.intents import Intent
 from shared.store.orders import Line, NewOrder
 from shared.store.payments import NewPayment
 from shared.store.timeline import Entry
@@ -77,20 +78,22 @@ def hold(
         raise PaymentUnusable(f"The payment is in {found.currency}, the order in {currency}")
     if found.status is HoldStatus.HELD and found.authorized < total:
         raise PaymentUnusable("Less is authorized than the order costs")
+    if found.status is HoldStatus.CAPTURED and found.captured < total:
+        raise PaymentUnusable("Less was captured than the order costs")
     if found.status is HoldStatus.HELD and provider in CAPTURED_WHOLE and found.authorized != total:
         raise PaymentUnusable("More is authorized than the order costs, and all of it would be captured")
     return found
 
 
 def write_shipment(
-    task: Worker, work: Work, order_id: str, shipment: Shipment, actor: str, event: ShipmentEvent
+    task: Worker, work: Work, intent: Intent, order_id: str, shipment: Shipment, event: ShipmentEvent
 ) -> None:
     """Write down by which parcel an order goes out, and stage the first look at it.  Raises `ShipmentConflict`."""
-    shipment_id = new_id("shp")
-    if not shipments.register(work.connection, shipment_id, order_id, shipment.courier, shipment.awb):
+    shipment_id, courier, awb = new_id("shp"), shipment.courier, shipment.awb
+    if not shipments.register(work.connection, shipment_id, order_id, courier, awb, intent.accepted_at):
         raise ShipmentConflict
-    data = {"shipment_id": shipment_id, "courier": shipment.courier, "awb": shipment.awb}
-    work.record(Entry(order_id, event, Queue.REGISTER, actor, data))
+    data = {"shipment_id": shipment_id, "courier": courier, "awb": awb}
+    work.record(Entry(order_id, event, Queue.REGISTER, intent.actor, data))
     if shipments.courier_of(shipment.courier):  # which takes a moment to know the waybill
         work.stage(Task.TRACK_SHIPMENT, shipment_id, delay=task.mesh.settings.delhivery_confirm_after)
 

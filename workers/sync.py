@@ -14,7 +14,6 @@ import structlog
 from shared.domain.alerts import Kind, cause
 from shared.domain.shipments import Courier, Tracked
 from shared.ids import new_id
-from shared.providers.couriers import Throttled
 from shared.providers.ports import Unknown
 from shared.queues import Task
 from shared.requests import BulkSync
@@ -57,7 +56,8 @@ def sync_shipments(task: Worker, intent_id: str) -> None:
 def plan(task: Worker, work: Work, intent_id: str | None, limit: int) -> None:
     """Divide what is to be looked up into batches, and stage them at the courier's pace."""
     sync_id, size = new_id("sync"), task.mesh.couriers[COURIER].batch
-    batches = syncs.start(work.connection, sync_id, intent_id, limit=limit, size=size)
+    window = task.mesh.settings.delhivery_sync_window
+    batches = syncs.start(work.connection, sync_id, intent_id, limit=limit, size=size, window=window)
     if intent_id:
         intents.mark_working(work.connection, intent_id)
     for number, batch_id in enumerate(batches):
@@ -70,11 +70,11 @@ def plan(task: Worker, work: Work, intent_id: str | None, limit: int) -> None:
 
 
 class Batched(Worker):
-    """A task whose batch has failed when it is given up, so that the sync comes to an end."""
+    """A task whose batch has failed when it is given up, so that the sync comes to an end and reports it."""
 
     def _park(self, work: Work, message: Message, reason: str) -> None:
-        super()._park(work, message, reason)
-        finish(work, syncs.fail_batch(work.connection, message.subject, "parked"))
+        work.strike(*message)
+        finish(work, syncs.fail_batch(work.connection, message.subject, "task_broke"))
 
 
 @app.task(base=Batched, bind=True, name=Task.SYNC_BATCH)
@@ -87,8 +87,6 @@ def sync_batch(task: Worker, batch_id: str) -> None:
         found = look(task, COURIER, [parcel.waybill for parcel in parcels]) if parcels else {}
     except Crowded as crowded:
         put_off(task, batch_id, crowded.seconds)
-    except Throttled as throttled:
-        put_off(task, batch_id, throttled.pause)
     except Unknown as unknown:
         fail(task, batch_id, unknown.reason)
     else:
@@ -145,11 +143,11 @@ def finish(work: Work, ended: Ended | None) -> None:
     """Answer the operator with the report; of beat's syncs a person hears when shipments could not be looked up."""
     if ended is None:
         return
-    log.info("shipments_synced", total=ended.total, errors=ended.errors)
+    log.info("shipments_synced", total=ended.total, failed=ended.failed)
     if ended.intent_id:
         work.finish(ended.intent_id, ended.report)
-    elif ended.errors:
-        title = f"{ended.errors} of {ended.total} shipments could not be looked up; the next sync begins with them"
+    elif ended.failed:
+        title = f"{ended.failed} of {ended.total} shipments could not be looked up; the next sync begins with them"
         work.alert(cause(Kind.SYNC_INCOMPLETE, COURIER), Severity.WARNING, title, None)
     else:
         alerts.resolve(work.connection, cause(Kind.SYNC_INCOMPLETE, COURIER))

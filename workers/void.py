@@ -10,18 +10,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.domain import collection
-from shared.domain.alerts import Kind, cause
+from shared.domain.alerts import Kind, cause, parked
 from shared.domain.intents import Operation
 from shared.domain.orders import OrderKind, OrderStatus
 from shared.domain.payments import VOID_OUTCOME, VOID_TRANSITIONS, PaymentEvent, VoidState
 from shared.domain.refunds import VOID_OF_CAPTURED, Overtaken
 from shared.domain.transitions import advance
-from shared.providers.ports import Authorization, HoldStatus, InProgress, PaymentProvider, Refused, Unknown, Voided
+from shared.providers.ports import (
+    Authorization,
+    HoldStatus,
+    InProgress,
+    PaymentProvider,
+    ProviderRefund,
+    Refused,
+    Unknown,
+    Voided,
+)
 from shared.queues import Queue, Task
 from shared.store import alerts, cancellations, intents, operators, orders, payments, refunds
 from shared.store.alerts import Severity
 from shared.store.payments import Hold
 from shared.store.timeline import Entry
+from workers import following
 from workers.answers import GivenBack, canceled
 from workers.app import app
 from workers.base import Work, Worker
@@ -52,6 +62,8 @@ class Outcome:
     error: str | None = None
     #: What the hold came to, when that is not what our rows say: somebody has captured it, or paid meanwhile.
     found: Authorization | None = None
+    #: What somebody has given back of it already.
+    there: tuple[ProviderRefund, ...] = ()
 
 
 @app.task(base=Worker, bind=True, name=Task.VOID_PAYMENT)
@@ -86,7 +98,9 @@ def call(provider: PaymentProvider, hold: Hold) -> Outcome:
         known = READ_BACK.get(provider.read(hold.reference).status) if hold.attempts else None
         event = MEANING[known or provider.void(hold.reference, hold.idempotency_key)]
         is_news = event is PaymentEvent.VOID_OVERTAKEN_BY_CAPTURE or not hold.authorized
-        return Outcome(event, found=provider.read(hold.reference) if is_news else None)
+        found = provider.read(hold.reference) if is_news else None
+        there = provider.refunds(hold.reference) if found and found.refunded else ()
+        return Outcome(event, found=found, there=tuple(there))
     except Refused as refusal:
         return Outcome(PaymentEvent.VOID_REFUSED if hold.authorized else PaymentEvent.CLOSING_REFUSED, refusal.code)
     except InProgress:
@@ -119,21 +133,25 @@ def settle(work: Work, hold: Hold, event: PaymentEvent, outcome: Outcome) -> Non
     if status is OrderStatus.CANCELING:  # whoever cancels it goes on by what has come of this
         work.stage(Task.SETTLE_BOOKING, hold.order_id)
     elif after is VoidState.OVERTAKEN and outcome.found:
-        refund_instead(work, hold, status, outcome.found.captured)
+        refund_instead(work, hold, status, outcome.there)
     if settled.operators:
         answer_operators(work, hold, after)
 
 
-def refund_instead(work: Work, hold: Hold, status: OrderStatus, captured: int) -> None:
-    """Somebody captured the money: by policy it is given back as a refund, or a person decides."""
+def refund_instead(work: Work, hold: Hold, status: OrderStatus, there: tuple[ProviderRefund, ...]) -> None:
+    """Somebody captured the money: by policy what is left of it is given back as a refund, or a person decides."""
     kind = OrderKind((orders.view(work.connection, hold.order_id) or {})["kind"])
     if VOID_OF_CAPTURED[kind] is Overtaken.PERSON:
         alarm(work, hold, status)
         return
-    before = refunds.of_order(work.connection, hold.order_id)
-    refund_id = promise(work, before, hold.order_id, {hold.payment_id: captured}, Wanted(Queue.VOID))
+    following.adopt_all(work, hold.payment_id, there, Queue.VOID)
+    left = refunds.balance_locked(work.connection, hold.order_id).lefts[hold.payment_id]
     cancellations.promise_refund_locked(work.connection, hold.order_id)
     alerts.resolve(work.connection, _cause(hold))
+    if not left:
+        return
+    before = refunds.of_order(work.connection, hold.order_id)
+    refund_id = promise(work, before, hold.order_id, {hold.payment_id: left}, Wanted(Queue.VOID))
     operators.await_instead_locked(work.connection, hold.order_id, hold.void_id, refund_id)
     title = f"Order {hold.order_id}: its payment was captured before its void. It is being refunded."
     work.alert(cause(Kind.VOID_OVERTAKEN, hold.payment_id), Severity.WARNING, title, hold.order_id)
@@ -163,10 +181,10 @@ def keep_watching(task: Worker, work: Work, hold: Hold) -> None:
     work.stage(Task.VOID_PAYMENT, hold.void_id, delay=task.mesh.settings.lapse_watch)
     if former is VoidState.REQUESTED:
         work.record(Entry(hold.order_id, PaymentEvent.VOID_LAPSING, Queue.VOID, data=_facts(hold, None)))
-        alerts.resolve(work.connection, _cause(hold))
         body = canceled(hold.order_id, VoidState.LAPSING)
         work.ring(*intents.end_working(work.connection, Operation.CANCEL_ORDER, hold.order_id, 200, body))
-        answer_operators(work, hold, VoidState.LAPSING)
+    alerts.resolve(work.connection, _cause(hold), parked(Task.VOID_PAYMENT, hold.void_id))
+    answer_operators(work, hold, VoidState.LAPSING)
     if hold.outlived:
         title = f"Order {hold.order_id}: its hold should have lapsed by now. Look at it at {hold.provider}."
         work.alert(cause(Kind.HOLD_OUTLIVES, hold.payment_id), Severity.WARNING, title, hold.order_id)

@@ -63,6 +63,16 @@ ABOUT_MONEY = (
 )
 
 
+#: What ails a parcel, and is over when another one goes out in its place.
+ABOUT_PARCELS = (
+    Kind.SHIPMENT_DELIVERED,
+    Kind.SHIPMENT_NOT_CANCELED,
+    Kind.SHIPMENT_UNCONFIRMED,
+    Kind.SHIPMENT_UNEXPLAINED,
+    Kind.WAYBILL_UNKNOWN,
+)
+
+
 def cause(kind: Kind, subject: str | None) -> str:
     """What an alert is opened for once, and resolved with."""
     return f"{kind}:{subject}"

@@ -35,7 +35,7 @@ class Verdict(StrEnum):
     """What a cancel may do."""
 
     CANCEL_AND_VOID = "cancel_and_void"
-    CANCEL_ONLY = "cancel_only"  # no money is held
+    CANCEL_ONLY = "cancel_only"  # no money is held, or it is being released already
     ALREADY_CANCELED = "already_canceled"  # answered from the present state
 
 
@@ -56,6 +56,6 @@ def judge(order: Cancelable, now: datetime, customer: str | None) -> Verdict:
         raise LateCancel
     if order.payment_status is PaymentStatus.AUTHORIZED and set(order.captures) == {CaptureState.WAITING}:
         return Verdict.CANCEL_AND_VOID
-    if order.payment_status in (PaymentStatus.UNPAID, PaymentStatus.VOIDED):
+    if order.payment_status in (PaymentStatus.UNPAID, PaymentStatus.VOIDING, PaymentStatus.VOIDED):
         return Verdict.CANCEL_ONLY
     raise LateCancel

@@ -33,10 +33,12 @@ class Parcel:
     #: Whether the courier has or had it.
     picked_up: bool
     cancel_state: CancelState | None
-    #: When the courier last told us anything of it, and when it last sounded as if it were canceled.
+    #: When the courier last told us anything of it, and when something new of that sounded as if it were canceled.
     heard_at: datetime | None
     hinted_at: datetime | None
     tracked_at: datetime | None
+    #: Since when tracking shows that it is canceled, or comes back.
+    canceled_at: datetime | None
 
     def shows_the_same(self, tracked: Tracked) -> bool:
         """Whether a look shows what we know."""
@@ -58,10 +60,26 @@ class Known:
     parcel: Parcel
     order_status: OrderStatus
     registered_at: datetime
-    canceled_at: datetime | None
     cancel_asked_at: datetime | None
     #: The causes of the alerts about it that are open.
     alarms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The parcel by which an order goes out, for now."""
+
+    id: str
+    courier: str
+    awb: str
+    #: When the shop asked for it.
+    asked_at: datetime
+    #: Whether tracking shows that it is canceled, or comes back.
+    is_canceled: bool
+
+    def is_same(self, courier: str, awb: str) -> bool:
+        """Whether that is this parcel, however its courier is spelled."""
+        return self.awb == awb and self.courier.lower() == courier.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +93,17 @@ class Cancelable:
 
 
 _REGISTER = text("""
-    INSERT INTO shipments (id, order_id, courier, awb, followed_by)
-    VALUES (:id, :order_id, :courier, :awb, :followed_by)
+    INSERT INTO shipments (id, order_id, courier, awb, followed_by, asked_at)
+    VALUES (:id, :order_id, :courier, :awb, :followed_by, :asked_at)
     ON CONFLICT (followed_by, awb) WHERE followed_by IS NOT NULL DO NOTHING
     RETURNING id
 """)
 
-_TAKEN = text("SELECT id FROM shipments WHERE followed_by = :followed_by AND awb = :awb")
+_TAKEN = text("""
+    SELECT id FROM shipments WHERE followed_by = :followed_by AND awb = :awb AND order_id <> :order_id
+""")
 
-_OF_ORDER = text("SELECT id, courier, awb FROM shipments WHERE order_id = :order_id")
+_OF_ORDER = text("SELECT id, courier, awb, asked_at, canceled_at FROM shipments WHERE order_id = :order_id")
 
 _FOLLOWED = text("""
     SELECT id FROM shipments WHERE order_id = :order_id AND followed_by IS NOT NULL
@@ -98,13 +118,14 @@ _HEARD_AT = text("""
 
 _HEARD = """
     (SELECT max(heard_at) FROM courier_events e WHERE e.courier = s.followed_by AND e.awb = s.awb) AS heard_at,
-    (SELECT max(heard_at) FROM courier_events e
+    (SELECT max(received_at) FROM courier_events e
      WHERE e.courier = s.followed_by AND e.awb = s.awb AND e.hints) AS hinted_at
 """
 
 _COLUMNS = f"""
     s.id, s.order_id, s.followed_by AS courier, s.awb AS waybill, s.status, s.status_type, s.courier_status,
-    s.status_code, s.status_at, s.picked_up, s.cancel_state, s.tracked_at, {_HEARD}
+    s.status_code, s.status_at, s.picked_up, s.cancel_state, s.tracked_at,
+    s.canceled_at, {_HEARD}
 """
 
 # The one that is named, and whatever else is to be looked at anyhow: one question serves a whole batch.  Those at which
@@ -115,12 +136,12 @@ _CLAIM = text(f"""
         (SELECT subject FROM outbox WHERE task = 'courier.track' AND due_at <= now() + make_interval(secs => :patience)
          ORDER BY due_at LIMIT :others)
     ), free AS (
-        SELECT s.id FROM shipments s JOIN named USING (id)
-        WHERE s.followed_by = :courier AND (s.looking_until IS NULL OR s.looking_until <= now())
-        ORDER BY s.id FOR NO KEY UPDATE OF s SKIP LOCKED
+        SELECT s.id FROM shipments s WHERE s.id = ANY(ARRAY(SELECT id FROM named))
+          AND s.followed_by = :courier AND (s.looking_until IS NULL OR s.looking_until <= now())
+        ORDER BY s.id FOR NO KEY UPDATE SKIP LOCKED
     )
-    UPDATE shipments s SET looking_until = now() + make_interval(secs => :lease) FROM free
-    WHERE s.id = free.id
+    UPDATE shipments s SET looking_until = now() + make_interval(secs => :lease)
+    WHERE s.id = ANY(ARRAY(SELECT id FROM free))
     RETURNING {_COLUMNS}
 """)
 
@@ -131,7 +152,7 @@ _READ = text(f"""
 """)
 
 _KNOWN = text(f"""
-    SELECT {_COLUMNS}, o.status AS order_status, s.registered_at, s.canceled_at, s.cancel_asked_at,
+    SELECT {_COLUMNS}, o.status AS order_status, s.registered_at, s.cancel_asked_at,
            ARRAY(SELECT a.cause FROM alerts a WHERE a.order_id = o.id AND a.resolved_at IS NULL) AS alarms
     FROM shipments s JOIN orders o ON o.id = s.order_id
     WHERE s.id = :id
@@ -161,7 +182,9 @@ _NOTE = text("""
 """)
 
 _UNKNOWN = text("""
-    UPDATE shipments SET status = 'unknown', tracked_at = now(), looking_until = NULL WHERE id = :id
+    UPDATE shipments SET status = 'unknown', tracked_at = now(), looking_until = NULL
+    WHERE id = :id AND status NOT IN ('delivered', 'canceled', 'returned')
+    RETURNING id
 """)
 
 _TOUCH = text("UPDATE shipments SET tracked_at = now(), looking_until = NULL WHERE id = :id")
@@ -226,12 +249,14 @@ _HOLD_OFF = text("""
 """)
 
 
-def register(connection: Connection, shipment_id: str, order_id: str, courier: str, awb: str) -> bool:
-    """Write an order's parcel down; it is followed when its courier is one of ours.
+def register(
+    connection: Connection, shipment_id: str, order_id: str, courier: str, awb: str, asked_at: datetime
+) -> bool:
+    """Write an order's parcel down, as the shop asked for at that moment; it is followed at a courier of ours.
 
     False when another order has this waybill.
     """
-    values = {"id": shipment_id, "order_id": order_id, "courier": courier, "awb": awb}
+    values = {"id": shipment_id, "order_id": order_id, "courier": courier, "awb": awb, "asked_at": asked_at}
     return connection.execute(_REGISTER, values | {"followed_by": courier_of(courier)}).scalar() is not None
 
 
@@ -240,16 +265,16 @@ def courier_of(name: str) -> Courier | None:
     return next((courier for courier in Courier if courier == name.lower()), None)
 
 
-def is_taken(connection: Connection, courier: str, awb: str) -> bool:
-    """Whether an order has this waybill of a courier that we follow."""
-    values = {"followed_by": courier_of(courier), "awb": awb}
+def is_taken(connection: Connection, order_id: str, courier: str, awb: str) -> bool:
+    """Whether another order has this waybill of a courier that we follow."""
+    values = {"followed_by": courier_of(courier), "awb": awb, "order_id": order_id}
     return connection.execute(_TAKEN, values).scalar() is not None
 
 
-def of_order_locked(connection: Connection, order_id: str) -> tuple[str, str, str] | None:
-    """Return the id, the courier and the waybill of an order's parcel."""
+def of_order_locked(connection: Connection, order_id: str) -> Present | None:
+    """Return the parcel by which an order goes out."""
     row = connection.execute(_OF_ORDER, {"order_id": order_id}).one_or_none()
-    return (row.id, row.courier, row.awb) if row else None
+    return Present(row.id, row.courier, row.awb, row.asked_at, row.canceled_at is not None) if row else None
 
 
 def followed(connection: Connection, order_id: str) -> str | None:
@@ -303,7 +328,6 @@ def read_locked(connection: Connection, shipment_id: str) -> Known | None:
         parcel=_parcel(row),
         order_status=OrderStatus(row.order_status),
         registered_at=row.registered_at,
-        canceled_at=row.canceled_at,
         cancel_asked_at=row.cancel_asked_at,
         alarms=tuple(row.alarms),
     )
@@ -350,9 +374,9 @@ def note(connection: Connection, seen: Sequence[tuple[str, Tracked]]) -> list[Mo
     ]
 
 
-def note_unknown_locked(connection: Connection, shipment_id: str) -> None:
-    """The courier does not know the waybill."""
-    connection.execute(_UNKNOWN, {"id": shipment_id})
+def note_unknown_locked(connection: Connection, shipment_id: str) -> bool:
+    """The courier does not know the waybill; False of a parcel at rest, which it may have forgotten."""
+    return connection.execute(_UNKNOWN, {"id": shipment_id}).scalar() is not None
 
 
 def touch_locked(connection: Connection, shipment_id: str) -> None:
@@ -428,4 +452,5 @@ def _parcel(row: Row[Any]) -> Parcel:
         heard_at=row.heard_at,
         hinted_at=row.hinted_at,
         tracked_at=row.tracked_at,
+        canceled_at=row.canceled_at,
     )

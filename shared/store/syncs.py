@@ -25,7 +25,8 @@ class Ended:
     #: The report of the client contract, as JSON.
     report: str
     total: int
-    errors: int
+    #: Shipments of batches that have failed.
+    failed: int
 
 
 _START = text("""
@@ -36,6 +37,7 @@ _START = text("""
         SELECT id, row_number() OVER (ORDER BY tracked_at NULLS FIRST, id) - 1 AS place FROM (
             SELECT id, tracked_at FROM shipments
             WHERE followed_by IS NOT NULL AND status NOT IN ('delivered', 'canceled', 'returned')
+              AND registered_at > now() - make_interval(secs => :window)
             ORDER BY tracked_at NULLS FIRST, id LIMIT :limit
         ) s
     )
@@ -88,11 +90,11 @@ _END = text("""
 _REPORT = text("""
     WITH lines AS (
         SELECT r.line, (r.line ->> 'success')::boolean AS success,
-               (r.line ->> 'cancellationDetected')::boolean AS canceled, b.id, r.place
+               (r.line ->> 'cancellationDetected')::boolean AS canceled, b.state = 'failed' AS failed, b.id, r.place
         FROM sync_batches b CROSS JOIN LATERAL jsonb_array_elements(b.results) WITH ORDINALITY AS r (line, place)
         WHERE b.sync_id = :id
     )
-    SELECT count(*) AS total, count(*) FILTER (WHERE NOT success) AS errors,
+    SELECT count(*) AS total, count(*) FILTER (WHERE failed) AS failed,
            json_build_object('success', true, 'message', CASE WHEN bool_and(success) IS NOT FALSE
                    THEN 'Bulk sync completed successfully' ELSE 'Bulk sync completed with errors' END,
                'data', json_build_object('total', count(*), 'synced', count(*) FILTER (WHERE success AND NOT canceled),
@@ -104,12 +106,15 @@ _REPORT = text("""
 """)
 
 
-def start(connection: Connection, sync_id: str, intent_id: str | None, *, limit: int, size: int) -> list[str]:
+def start(
+    connection: Connection, sync_id: str, intent_id: str | None, *, limit: int, size: int, window: float
+) -> list[str]:
     """Begin a sync of the shipments that were not looked up for longest; returns its batches, of `size` at most.
 
-    None of beat's begins while another one is under way.
+    None of beat's begins while another one is under way.  Shipments that were registered more than `window` seconds ago
+    are left to their history.
     """
-    values = {"id": sync_id, "intent_id": intent_id, "limit": limit, "size": size}
+    values = {"id": sync_id, "intent_id": intent_id, "limit": limit, "size": size, "window": window}
     rows = connection.execute(_START, values).all()
     connection.execute(_TOTAL, {"id": sync_id, "total": sum(row.size for row in rows)})
     return [row.id for row in rows]
@@ -148,4 +153,4 @@ def end(connection: Connection, sync_id: str) -> Ended | None:
     if row is None:
         return None
     report = connection.execute(_REPORT, {"id": sync_id}).one()
-    return Ended(row.intent_id, report.report, report.total, report.errors)
+    return Ended(row.intent_id, report.report, report.total, report.failed)

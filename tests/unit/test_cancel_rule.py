@@ -29,8 +29,8 @@ def test_a_held_order_is_canceled_and_its_hold_voided() -> None:
     assert judge(order(), NOON, None) is Verdict.CANCEL_AND_VOID
 
 
-@pytest.mark.parametrize("payment", [PaymentStatus.UNPAID, PaymentStatus.VOIDED])
-def test_an_order_for_which_nobody_holds_money_is_only_canceled(payment: PaymentStatus) -> None:
+@pytest.mark.parametrize("payment", [PaymentStatus.UNPAID, PaymentStatus.VOIDING, PaymentStatus.VOIDED])
+def test_an_order_for_which_nobody_holds_money_or_no_more_for_long_is_only_canceled(payment: PaymentStatus) -> None:
     assert judge(order(payment=payment, capture=None), NOON, None) is Verdict.CANCEL_ONLY
 
 
@@ -46,7 +46,7 @@ def test_only_a_capture_that_waits_can_be_stopped(capture: CaptureState | None) 
         judge(order(capture=capture), NOON, None)
 
 
-@pytest.mark.parametrize("payment", [PaymentStatus.CAPTURING, PaymentStatus.CAPTURED, PaymentStatus.VOIDING])
+@pytest.mark.parametrize("payment", [PaymentStatus.CAPTURING, PaymentStatus.CAPTURED])
 def test_money_that_is_moving_or_taken_is_too_late(payment: PaymentStatus) -> None:
     with pytest.raises(LateCancel):
         judge(order(payment=payment), NOON, None)

@@ -12,9 +12,10 @@ down_revision = "0009"
 
 SHIPMENTS = """
 -- A parcel of an order.  courier: in the shop's words; followed_by: the courier at which we track it, of whose waybills
--- each belongs to one order; NULL: it is only shown.  status_type, courier_status, status_code: what tracking showed
--- last, in the courier's words, of the moment status_at.  looking_until: until when somebody is expected to be back
--- from a look.  cancel_state: how far our own request to cancel it has come; NULL: there is none.
+-- each belongs to one order; NULL: it is only shown.  asked_at: when the shop asked for it.  status_type,
+-- courier_status, status_code: what tracking showed last, in the courier's words, of the moment status_at.
+-- looking_until: until when somebody is expected to be back from a look.  cancel_state: how far our own request to
+-- cancel it has come; NULL: there is none.
 CREATE TABLE shipments (
     id                   text PRIMARY KEY,
     order_id             text NOT NULL UNIQUE REFERENCES orders,
@@ -22,6 +23,7 @@ CREATE TABLE shipments (
     awb                  text NOT NULL,
     followed_by          text CHECK (followed_by IN ('delhivery')),
     registered_at        timestamptz NOT NULL DEFAULT now(),
+    asked_at             timestamptz NOT NULL DEFAULT now(),
     status               text NOT NULL DEFAULT 'registered' CHECK (status IN
                          ('registered', 'announced', 'in_transit', 'delivered', 'canceled', 'returning', 'returned',
                           'reverse', 'unexplained', 'unknown')),
