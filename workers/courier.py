@@ -12,18 +12,19 @@ from shared.domain.shipments import CancelEvent, CancelState, Courier
 from shared.errors import NoShipment, NotFound, WaybillUnknown
 from shared.providers.ports import Refused, Unknown
 from shared.queues import Queue, Task
-from shared.store import alerts, intents, orders, shipments
+from shared.store import alerts, intents, looks, orders, shipments
 from shared.store.alerts import Severity
 from shared.store.intents import Intent
-from shared.store.shipments import Cancelable, Parcel
+from shared.store.looks import Parcel
+from shared.store.shipments import Cancelable
 from shared.store.timeline import Entry
-from workers import recalling
+from workers import tracking
 from workers.answers import synced
 from workers.app import app
 from workers.base import Work, Worker
 from workers.looking import Crowded, held_off, lease, look, put_off, take_turn
 from workers.operators import shown
-from workers.recalling import Line
+from workers.tracking import Line
 
 COURIER = Courier.DELHIVERY
 
@@ -43,15 +44,15 @@ def track_shipment(task: Worker, shipment_id: str) -> None:
         put_off(task, shipment_id, crowded.seconds)
     else:
         now = datetime.now(UTC)
-        plain = [parcel for parcel in party if recalling.is_plain(parcel, found.get(parcel.waybill), now)]
+        plain = [parcel for parcel in party if tracking.is_plain(parcel, found.get(parcel.waybill), now)]
         if plain:
             with task.work() as work:
-                recalling.note_all(work, [(parcel, found[parcel.waybill]) for parcel in plain])
+                tracking.note_all(work, [(parcel, found[parcel.waybill]) for parcel in plain])
                 strike_unless_heard(work, plain)
         for parcel in party:
             if parcel not in plain:
                 with task.work() as work:
-                    recalling.follow(task, work, parcel, found.get(parcel.waybill))
+                    tracking.follow(task, work, parcel, found.get(parcel.waybill))
 
 
 def claim(task: Worker, shipment_id: str) -> list[Parcel]:
@@ -60,7 +61,7 @@ def claim(task: Worker, shipment_id: str) -> list[Parcel]:
     Raises `Crowded`.
     """
     with task.work() as work:
-        party = shipments.claim(
+        party = looks.claim(
             work.connection,
             shipment_id,
             COURIER,
@@ -70,7 +71,7 @@ def claim(task: Worker, shipment_id: str) -> list[Parcel]:
         )
         if party:
             take_turn(task, work, COURIER)
-        elif not shipments.read(work.connection, [shipment_id]):
+        elif not looks.read(work.connection, [shipment_id]):
             work.strike(Task.TRACK_SHIPMENT, shipment_id)
         return party
 
@@ -80,7 +81,7 @@ def strike_unless_heard(work: Work, looked_at: Sequence[Parcel]) -> None:
 
     A parcel that is to be canceled since is looked at again when that was staged.
     """
-    now = {parcel.id: parcel for parcel in shipments.read(work.connection, [each.id for each in looked_at])}
+    now = {parcel.id: parcel for parcel in looks.read(work.connection, [each.id for each in looked_at])}
     for parcel in looked_at:
         present = now.get(parcel.id)
         if present and present.heard_at != parcel.heard_at:
@@ -106,7 +107,7 @@ def sync_order(task: Worker, intent_id: str) -> None:
     else:
         with task.work() as work:
             line = Line(parcel.order_id, parcel.waybill, found.get(parcel.waybill))
-            recalling.follow(task, work, parcel, line.tracked)
+            tracking.follow(task, work, parcel, line.tracked)
             answer(work, intent_id, line)
 
 
@@ -123,7 +124,7 @@ def open_sync(task: Worker, intent_id: str) -> tuple[Intent, Parcel] | None:
             work.strike(Task.SYNC_ORDER, intent_id)
             work.refuse(intent_id, NoShipment() if is_known else NotFound("There is no such order"))
             return None
-        (parcel,) = shipments.read(work.connection, [shipment_id])
+        (parcel,) = looks.read(work.connection, [shipment_id])
         take_turn(task, work, parcel.courier)
         return intent, parcel
 

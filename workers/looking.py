@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from shared.domain.shipments import Courier, Tracked
 from shared.providers.couriers import Throttled
 from shared.queues import Task
-from shared.store import shipments
+from shared.store import pace
 from workers.base import Work, Worker
 
 #: Seconds' worth of questions that may come at once; at the pace of the settings that stays below the courier's limit.
@@ -26,7 +26,7 @@ class Crowded(Exception):
 
 def take_turn(task: Worker, work: Work, courier: Courier) -> None:
     """Count one question to a courier.  Raises `Crowded`, so that whatever was claimed for it is free again."""
-    wait = shipments.may_ask(work.connection, courier, rate=task.mesh.settings.delhivery_rate, burst=BURST)
+    wait = pace.may_ask(work.connection, courier, rate=task.mesh.settings.delhivery_rate, burst=BURST)
     if wait is not None:
         raise Crowded(max(wait - BURST, 0) + 1 / task.mesh.settings.delhivery_rate)
 
@@ -41,7 +41,7 @@ def look(task: Worker, courier: Courier, waybills: Sequence[str]) -> Mapping[str
     if found or len(waybills) == 1:
         return found
     with task.mesh.database.statement() as connection:
-        shipments.count_questions(connection, courier, 2, rate=task.mesh.settings.delhivery_rate)
+        pace.count_questions(connection, courier, 2, rate=task.mesh.settings.delhivery_rate)
     middle = len(waybills) // 2
     return {**look(task, courier, waybills[:middle]), **look(task, courier, waybills[middle:])}
 
@@ -53,7 +53,7 @@ def held_off(task: Worker, courier: Courier) -> Iterator[None]:
         yield
     except Throttled as throttled:
         with task.mesh.database.statement() as connection:
-            shipments.hold_off(connection, courier, throttled.pause + BURST)
+            pace.hold_off(connection, courier, throttled.pause + BURST)
         raise
 
 

@@ -17,16 +17,16 @@ from shared.ids import new_id
 from shared.providers.ports import Unknown
 from shared.queues import Task
 from shared.requests import BulkSync
-from shared.store import alerts, intents, outbox, shipments, syncs
+from shared.store import alerts, intents, looks, outbox, syncs
 from shared.store.alerts import Severity
+from shared.store.looks import Parcel
 from shared.store.outbox import Message
-from shared.store.shipments import Parcel
 from shared.store.syncs import Batch, Ended
-from workers import recalling
+from workers import tracking
 from workers.app import app
 from workers.base import Work, Worker
 from workers.looking import BURST, Crowded, look, put_off, take_turn
-from workers.recalling import Line
+from workers.tracking import Line
 
 log = structlog.get_logger()
 
@@ -100,7 +100,7 @@ def claim(task: Worker, batch_id: str) -> list[Parcel] | None:
         if batch is None:
             work.strike(Task.SYNC_BATCH, batch_id)
             return None
-        parcels = shipments.read(work.connection, batch.shipment_ids)
+        parcels = looks.read(work.connection, batch.shipment_ids)
         if parcels:
             take_turn(task, work, COURIER)
         return parcels
@@ -109,14 +109,14 @@ def claim(task: Worker, batch_id: str) -> list[Parcel] | None:
 def settle(task: Worker, batch_id: str, parcels: list[Parcel], found: Mapping[str, Tracked]) -> None:
     """Write down what was seen: what is of no consequence at once, everything else order by order."""
     now = datetime.now(UTC)
-    plain = [parcel for parcel in parcels if recalling.is_plain(parcel, found.get(parcel.waybill), now)]
+    plain = [parcel for parcel in parcels if tracking.is_plain(parcel, found.get(parcel.waybill), now)]
     others = [parcel for parcel in parcels if parcel not in plain]
     for parcel in others:
         with task.work() as work:
-            recalling.follow(task, work, parcel, found.get(parcel.waybill))
+            tracking.follow(task, work, parcel, found.get(parcel.waybill))
     lines = [Line(parcel.order_id, parcel.waybill, found.get(parcel.waybill)) for parcel in chain(plain, others)]
     with task.work() as work:
-        recalling.note_all(work, [(parcel, found[parcel.waybill]) for parcel in plain])
+        tracking.note_all(work, [(parcel, found[parcel.waybill]) for parcel in plain])
         work.strike(Task.SYNC_BATCH, batch_id)
         finish(work, syncs.end_batch(work.connection, batch_id, [line.members for line in lines]))
 
