@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import accepts, cancel_chain, chains, churn, doorbell, pgbench, profiling, statements, waiting
+from benchmarks import accepts, cancel_chain, chains, churn, doorbell, pgbench, profiling, statements, syncs, waiting
 from benchmarks.books import Violated
 from benchmarks.report import Result, summary
 
@@ -21,7 +21,9 @@ MEASUREMENTS: Mapping[str, Callable[[argparse.Namespace], Result]] = {
     "cancel-chain": lambda chosen: cancel_chain.measure(chosen.rounds, chosen.orders, chosen.latency),
     "refund-chain": lambda chosen: chains.measure(chains.REFUNDS, chosen.rounds, chosen.orders, chosen.latency),
     "guest-chain": lambda chosen: chains.measure(chains.GUESTS, chosen.rounds, chosen.orders, chosen.latency),
+    "courier-chain": lambda chosen: chains.measure(chains.COURIERS, chosen.rounds, chosen.orders, chosen.latency),
     "edit-chain": lambda chosen: chains.measure(chains.EDITS, chosen.rounds, chosen.orders, chosen.latency),
+    "sync": lambda chosen: syncs.measure(chosen.rounds, chosen.orders, chosen.latency),
     "pgbench": lambda chosen: pgbench.measure(chosen.rounds, chosen.orders),
     "accepts": lambda chosen: accepts.measure(chosen.rounds, chosen.orders),
     "doorbell": lambda chosen: doorbell.measure(),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -17,16 +17,32 @@ from shared.db import Database
 PAUSE = 0.1
 
 
-class Effect(NamedTuple):
-    """What is counted at the provider: its name in the ledger, and the operation that makes it, which may be slow."""
+class Slow(NamedTuple):
+    """An operation of a stand-in that may be slow."""
 
-    entry: str
+    stand_in: str
     operation: str
 
 
-VOID = Effect("payment_intent.canceled", "cancel")
-INCREMENT = Effect("payment_intent.incremented", "increment")
-REFUND = Effect("refund.created", "refund")
+class Effect(NamedTuple):
+    """What is counted at a provider: its name in the ledger, and the operations on the way to it."""
+
+    entry: str
+    #: Of the provider, and of whoever else is asked.
+    slow: Sequence[Slow]
+    #: What the ledger calls the payment.
+    payment: str = "payment_intent"
+
+    @property
+    def provider(self) -> str:
+        """The stand-in in whose ledger it is."""
+        return self.slow[0].stand_in
+
+
+VOID = Effect("payment_intent.canceled", [Slow("stripe", "cancel")])
+INCREMENT = Effect("payment_intent.incremented", [Slow("stripe", "increment")])
+REFUND = Effect("refund.created", [Slow("stripe", "refund")])
+COURIER_REFUND = Effect("refund.created", [Slow("razorpay", "refund"), Slow("delhivery", "track")], "payment")
 
 #: Rows that tell of unfinished or repeated work; captures of orders that stand are due in the future.
 LEFTOVERS = {
@@ -70,48 +86,55 @@ class Ledger:
 class Books:
     """The ledgers of the stand-ins."""
 
-    def __init__(self, stripe: int, mailbox: int, effect: Effect = VOID) -> None:
-        """Both by their ports; `effect` is what is counted at the provider."""
-        self._stripe, self._effect = stripe, effect
-        self._effects, self._mails = Ledger(stripe, effect.entry), Ledger(mailbox)
+    def __init__(self, ports: Mapping[str, int], effect: Effect = VOID) -> None:
+        """The stand-ins by their ports; `effect` is what is counted at the provider."""
+        self._ports, self._effect = ports, effect
+        self._effects, self._mails = Ledger(ports[effect.provider], effect.entry), Ledger(ports["mailbox"])
 
     async def set_latency(self, milliseconds: float) -> None:
-        """Let the operation at the provider take this long."""
-        body = msgspec.json.encode({"milliseconds": milliseconds, "operation": self._effect.operation})
-        (answer,) = await fire(self._stripe, [request("POST", "/_sandbox/latency", {}, body)], clients=1)
-        if answer.status != 200:
-            raise RuntimeError(f"the stand-in does not take a latency: {answer.body.decode()}")
+        """Let each operation on the way to the effect take this long."""
+        for slow in self._effect.slow:
+            await set_latency(self._ports[slow.stand_in], slow, milliseconds)
 
     async def turn(self) -> None:
         """Start a new page."""
         await self._effects.turn()
         await self._mails.turn()
 
-    async def complete(self, count: int, within: float) -> float:
-        """Return when so many effects and mails are there: the Unix time of the last effect.
+    async def complete(self, effects: int, mails: int, within: float) -> float:
+        """Return when so many effects and mails are there: the Unix time of the last one.
 
         Raises Violated when they are not within so many seconds.
         """
-        for ledger in (self._effects, self._mails):
+        for ledger, count in ((self._effects, effects), (self._mails, mails)):
             try:
                 async with asyncio.timeout(within):
                     while len(ledger.page) < count:
                         await asyncio.sleep(PAUSE)
                         await ledger.read()
             except TimeoutError:
-                raise Violated(self._progress(count, within)) from None
+                raise Violated(self._progress(effects, mails, within)) from None
         return max(float(entry["at"]) for entry in (*self._effects.page, *self._mails.page))
 
     async def check_once_each(self, references: Sequence[str], letters: Sequence[str]) -> None:
         """Raise Violated unless this page holds one effect a reference, one mail a letter, and no other."""
         await self._effects.read()
         await self._mails.read()
-        once_each(self._effect.entry, (entry["payment_intent"] for entry in self._effects.page), references)
+        once_each(self._effect.entry, (entry[self._effect.payment] for entry in self._effects.page), references)
         mailed = (str(entry["message_id"])[1:].partition(".")[0] for entry in self._mails.page)
         once_each("mailed", mailed, letters)
 
-    def _progress(self, count: int, within: float) -> str:
-        return f"{len(self._effects.page)} effects and {len(self._mails.page)} mails of {count} within {within:.0f} s"
+    def _progress(self, effects: int, mails: int, within: float) -> str:
+        made = f"{len(self._effects.page)} of {effects} effects and {len(self._mails.page)} of {mails} mails"
+        return f"{made} within {within:.0f} s"
+
+
+async def set_latency(port: int, slow: Slow, milliseconds: float) -> None:
+    """Let an operation of a stand-in take this long."""
+    body = msgspec.json.encode({"milliseconds": milliseconds, "operation": slow.operation})
+    (answer,) = await fire(port, [request("POST", "/_sandbox/latency", {}, body)], clients=1)
+    if answer.status != 200:
+        raise RuntimeError(f"{slow.stand_in} does not take a latency: {answer.body.decode()}")
 
 
 def once_each(what: str, found: Iterable[str], expected: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""Chains beside the cancel's: orders refunded, edited, or taken back by guests per second, from POST to mail.
+"""Chains beside the cancel's: orders refunded, edited, or taken back by guests or couriers per second, POST to mail.
 
 They travel as a cancel does (gateway, rules, provider, e-mail), so the peer is the mesh's own cancel.
 """
@@ -7,12 +7,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.books import INCREMENT, REFUND, VOID, Effect
+from benchmarks import statements
+from benchmarks.books import COURIER_REFUND, INCREMENT, REFUND, VOID, Effect
 from benchmarks.client import run
 from benchmarks.orders import put_stock
 from benchmarks.peers import Mesh, mesh
 from benchmarks.report import Result, Row, figure
-from benchmarks.rounds import Editing, Ours, Refunding, Round, Staying, one_round
+from benchmarks.rounds import Editing, Ours, Refunding, Returning, Round, Staying, one_round
 
 #: Orders of the first round, which counts for nothing.
 WARM_UP = 300
@@ -33,6 +34,8 @@ class Chain:
 REFUNDS = Chain("refund", Refunding, REFUND)
 #: A guest takes a booking back, for a fee.
 GUESTS = Chain("guest's cancel", Staying, REFUND)
+#: A courier brings a parcel back: it tells us, is asked, and the order is canceled and refunded.
+COURIERS = Chain("courier's cancel", Returning, COURIER_REFUND)
 #: A shopper wants one unit more, for which the hold is raised.
 EDITS = Chain("edit", Editing, INCREMENT)
 
@@ -41,7 +44,9 @@ def measure(chain: Chain, rounds: int, orders: int, latencies: Sequence[int]) ->
     """Let a chain and cancels take turns on one mesh."""
     with mesh() as running:
         found = run(_rounds(chain, running, rounds, orders, latencies))
+        executed = statements.one_of(running, chain.peer(running), running.books_of(chain.effect))
     rows = [row for latency in latencies for row in _rows(chain, found, latency)]
+    rows.append(Row(f"statements of a whole {chain.noun}", str(statements.count(executed))))
     return Result(
         rows, raw={f"{name} at {at} ms": [each._asdict() for each in got] for (at, name), got in found.items()}
     )

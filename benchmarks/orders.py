@@ -29,7 +29,7 @@ from shared.tokens import Role
 
 #: Minor units of every order: 33.00 of goods and 5.00 shipping.
 TOTAL = 3800
-CURRENCY = "USD"
+CURRENCY = {Provider.STRIPE: "USD", Provider.RAZORPAY: "INR"}
 RECIPIENT = "ann@example.com"
 
 #: Goods that the orders are spread over, as in a shop; a single one would make its stock row what is measured.
@@ -40,7 +40,7 @@ BATCH = 200
 
 PAYMENT_INTENT = {
     "amount": TOTAL,
-    "currency": CURRENCY.lower(),
+    "currency": CURRENCY[Provider.STRIPE].lower(),
     "capture_method": "manual",
     "confirm": "true",
     "payment_method": "pm_card_visa",
@@ -86,13 +86,14 @@ def register(
     *,
     captured: bool = False,
     kind: OrderKind = OrderKind.RETAIL,
+    provider: Provider = Provider.STRIPE,
 ) -> list[Purchase]:
     """Write one order for each reference, through the statements of a registration; ids are `ord_<name>_<number>`."""
     purchases = [Purchase(f"ord_{name}_{number}", reference) for number, reference in enumerate(references)]
     for start in range(0, len(purchases), BATCH):
         with database.transaction() as connection:
             for number, purchase in enumerate(purchases[start : start + BATCH], start):
-                _register(connection, purchase, _sku(number % SKUS), kind, captured=captured)
+                _register(connection, purchase, _sku(number % SKUS), kind, provider, captured=captured)
     return purchases
 
 
@@ -142,11 +143,13 @@ def _sku(number: int) -> str:
     return f"SKU-{number}"
 
 
-def _register(connection: Connection, purchase: Purchase, sku: str, kind: OrderKind, *, captured: bool) -> None:
+def _register(
+    connection: Connection, purchase: Purchase, sku: str, kind: OrderKind, provider: Provider, *, captured: bool
+) -> None:
     """What `workers.register` writes for an authorized or a captured order, and its ended intent."""
     placed_at = datetime.now(UTC)
-    order = _order(purchase, placed_at, OrderStatus.CAPTURED if captured else OrderStatus.PENDING, kind)
-    payment = _payment(purchase, captured=captured)
+    order = _order(purchase, placed_at, OrderStatus.CAPTURED if captured else OrderStatus.PENDING, kind, provider)
+    payment = _payment(purchase, provider, captured=captured)
     intent = _intent(purchase)
     orders.insert(connection, order, [Line(sku, 2, 1500, Decimal("0.10"))])
     payments.insert(connection, payment, check_after=3600)
@@ -155,7 +158,7 @@ def _register(connection: Connection, purchase: Purchase, sku: str, kind: OrderK
         payments.schedule_capture(connection, purchase.named("cap"), order.id, payment.id, order.grace_until)
     intents.accept_all(connection, [intent])
     intents.end(connection, intent.id, IntentState.DONE, 201, "{}")
-    data = {"total": TOTAL, "currency": CURRENCY, "payment": payment.status}
+    data = {"total": TOTAL, "currency": order.currency, "payment": payment.status}
     journal.close(
         connection,
         history=[Entry(order.id, OrderEvent.REGISTERED, Queue.REGISTER, "service:shop", data)],
@@ -166,12 +169,14 @@ def _register(connection: Connection, purchase: Purchase, sku: str, kind: OrderK
     stock.reserve_locked(connection, order.id)
 
 
-def _order(purchase: Purchase, placed_at: datetime, status: OrderStatus, kind: OrderKind) -> NewOrder:
+def _order(
+    purchase: Purchase, placed_at: datetime, status: OrderStatus, kind: OrderKind, provider: Provider
+) -> NewOrder:
     return NewOrder(
         id=purchase.order_id,
         kind=kind,
         status=status,
-        currency=CURRENCY,
+        currency=CURRENCY[provider],
         total=TOTAL,
         shipping=500,
         email=RECIPIENT,
@@ -183,14 +188,14 @@ def _order(purchase: Purchase, placed_at: datetime, status: OrderStatus, kind: O
     )
 
 
-def _payment(purchase: Purchase, *, captured: bool) -> NewPayment:
+def _payment(purchase: Purchase, provider: Provider, *, captured: bool) -> NewPayment:
     return NewPayment(
         id=purchase.named("pay"),
         order_id=purchase.order_id,
-        provider=Provider.STRIPE,
+        provider=provider,
         reference=purchase.reference,
         status=PaymentStatus.CAPTURED if captured else PaymentStatus.AUTHORIZED,
-        currency=CURRENCY,
+        currency=CURRENCY[provider],
         amount=TOTAL,
         authorized=TOTAL,
         captured=TOTAL if captured else 0,

@@ -34,6 +34,9 @@ MEASURED = ("stores", "outside", "gateway", "workers", "beat")
 #: The stores and the stand-ins that every peer burns CPU in.
 OUTSIDE = ("postgres", "redis", "stripe", "mailbox")
 
+#: The stand-ins that keep a ledger of what they were asked to do.
+STAND_INS = ("stripe", "razorpay", "delhivery")
+
 #: The three hops.
 HOPS = frozenset(QUEUE_OF[task] for task in (Task.CANCEL_ORDER, Task.VOID_PAYMENT, Task.SEND_EMAIL))
 
@@ -71,14 +74,15 @@ class Mesh:
 
     def books_of(self, effect: Effect) -> Books:
         """The ledgers, of which another effect is counted."""
-        return Books(self._port("stripe"), self._port("mailbox"), effect)
+        return Books({name: self.port(name) for name in (*STAND_INS, "mailbox")}, effect)
 
     @cached_property
     def gateway(self) -> int:
         """The port of its gateway."""
-        return self._port("gateway")
+        return self.port("gateway")
 
-    def _port(self, name: str) -> int:
+    def port(self, name: str) -> int:
+        """The port of a program."""
         return int(self.stack.describe()[name].rpartition(":")[2])
 
 

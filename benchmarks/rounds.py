@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from redis import Redis
 from sqlalchemy import text
 
-from benchmarks import stays
+from benchmarks import parcels, stays
 from benchmarks.books import Books, Violated, check_nothing_left
 from benchmarks.client import Answer, fire
 from benchmarks.orders import Purchase, additions, authorize, cancels, refunds, register
@@ -18,6 +18,7 @@ from benchmarks.processes import Meter
 from shared.broker import Publisher, celery_app
 from shared.db import Database
 from shared.domain.orders import OrderKind
+from shared.domain.payments import Provider
 from shared.ids import new_id
 from shared.queues import Task
 from shared.store.outbox import Message
@@ -53,6 +54,8 @@ class Peer(Protocol):
     """Somebody who cancels orders."""
 
     name: str
+    #: E-mails of each order.
+    mails: int
     pids: Mapping[str, int]
     broker: Redis
     database: Database | None
@@ -73,6 +76,7 @@ class Ours:
 
     mesh: Mesh
     name: str = "ours"
+    mails: int = 1
 
     def __post_init__(self) -> None:
         self.pids = self.mesh.pids
@@ -118,6 +122,7 @@ class Staying(Ours):
     """The mesh, taking guests' bookings back, money first."""
 
     name: str = "ours, guests"
+    mails: int = 2  # to the guest, and to the hotel
 
     async def prepare(self, count: int) -> list[Purchase]:
         """Bookings whose money was taken."""
@@ -130,6 +135,29 @@ class Staying(Ours):
     def aim(self, purchases: Sequence[Purchase]) -> Volley:
         """POSTs of guests that wait for their outcomes."""
         requests = stays.cancels(self.mesh.settings, purchases, WAIT)
+        return lambda clients: _fire(self.mesh.gateway, requests, clients, 200)
+
+
+@dataclass
+class Returning(Ours):
+    """The mesh, taking orders back whose parcels come back."""
+
+    name: str = "ours, couriers"
+    mails: int = 2  # of the cancel, and of the refund
+
+    async def prepare(self, count: int) -> list[Purchase]:
+        """Orders whose money was taken at Razorpay, and whose parcels are on their way back."""
+        references = await parcels.pay(self.mesh.port("razorpay"), count)
+        name = new_id("b").removeprefix("b_")
+        purchases = register(self.mesh.database, references, name, captured=True, provider=Provider.RAZORPAY)
+        parcels.send(self.mesh.database, purchases)
+        await parcels.announce(self.mesh.port("delhivery"), purchases)
+        await parcels.turn_back(self.mesh.port("delhivery"), purchases)
+        return purchases
+
+    def aim(self, purchases: Sequence[Purchase]) -> Volley:
+        """Delhivery's pushes, which are answered when they are on record."""
+        requests = parcels.pushes(self.mesh.settings, purchases)
         return lambda clients: _fire(self.mesh.gateway, requests, clients, 200)
 
 
@@ -158,6 +186,7 @@ class BareChain:
     mesh: Mesh
     bare: Bare
     name: str = "bare chain"
+    mails: int = 1
 
     def __post_init__(self) -> None:
         self.pids = self.bare.pids
@@ -207,7 +236,7 @@ async def one_round(peer: Peer, books: Books, orders: int, latency: int) -> Roun
     await books.turn()
     meter, began = Meter(peer.pids), time.time()
     await volley(CLIENTS_OF_SLOW_PROVIDER if latency else CLIENTS)
-    ended = await books.complete(orders, LIMIT)
+    ended = await books.complete(orders, orders * peer.mails, LIMIT)
     await asyncio.sleep(SETTLING)
     burned = meter.read()
     await check_nothing_left(peer.database, peer.broker)

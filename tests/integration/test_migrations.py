@@ -1,4 +1,4 @@
-"""Migrations: applied once, whoever comes first."""
+"""Migrations: applied once, whoever comes first, and what stood in the rows before is carried over."""
 
 import subprocess
 import sys
@@ -7,12 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
+from alembic import command
+from alembic.config import Config
+from psycopg.types.json import Jsonb
 
+from shared.store import migrate
 from shared.store.migrate import upgrade
-from tests.integration.rows import an_order
+from tests.integration.rows import a_payment, a_void, an_order, update
 from tests.shop import Shop, eventually
 
 ROOT = Path(__file__).parents[2]
+
+#: The last schema in which an order's parcel was a column of the order.
+BEFORE_COURIERS = "0009"
 
 
 def test_a_schema_that_is_up_to_date_is_left_as_it_is(empty_database: Callable[[str], str]) -> None:
@@ -39,6 +47,81 @@ def test_deployments_that_migrate_at_once_take_turns(shop: Shop, empty_database:
     outputs = [process.communicate()[1] for process in running]
     assert [process.returncode for process in running] == [0] * 4, outputs
     assert described(url) == described(shop.settings.database_url)
+
+
+@pytest.fixture
+def before_couriers(empty_database: Callable[[str], str], request: pytest.FixtureRequest) -> str:
+    """The URL of a database with the schema before couriers, and no rows."""
+    url = empty_database(f"before_{len(request.node.name)}")
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    config.attributes["database_url"] = url
+    command.upgrade(config, BEFORE_COURIERS)
+    return url
+
+
+def test_the_parcels_of_orders_become_shipments_and_a_waybill_is_followed_for_its_latest_order(
+    before_couriers: str,
+) -> None:
+    parcels: dict[str, tuple[str, Any]] = {
+        "ord_1": ("2026-01-01", {"courier": "Delhivery", "awb": "1"}),
+        "ord_2": ("2026-01-03", {"courier": "delhivery", "awb": "1"}),
+        "ord_3": ("2026-01-02", {"courier": "DELHIVERY", "awb": "1"}),
+        "ord_4": ("2026-01-01", {"courier": "Delhivery", "awb": "2"}),
+        "ord_5": ("2026-01-01", {"courier": "Blue Dart", "awb": "2"}),
+        "ord_6": ("2026-01-02", {"courier": "Blue Dart", "awb": "2"}),
+        "ord_7": ("2026-01-01", None),
+    }
+    with psycopg.connect(before_couriers) as db:
+        for order_id, (placed_at, parcel) in parcels.items():
+            an_order(db, order_id=order_id, placed_at=placed_at, shipment=Jsonb(parcel))
+        an_order(db, order_id="ord_8")
+    upgrade(before_couriers)
+    with psycopg.connect(before_couriers) as db:
+        statement = "SELECT order_id, courier, awb, followed_by, status FROM shipments ORDER BY order_id"
+        assert db.execute(statement).fetchall() == [
+            ("ord_1", "Delhivery", "1", None, "registered"),
+            ("ord_2", "delhivery", "1", "delhivery", "registered"),
+            ("ord_3", "DELHIVERY", "1", None, "registered"),
+            ("ord_4", "Delhivery", "2", "delhivery", "registered"),
+            ("ord_5", "Blue Dart", "2", None, "registered"),
+            ("ord_6", "Blue Dart", "2", None, "registered"),
+        ]
+        columns = "SELECT count(*) FROM information_schema.columns WHERE (table_name, column_name) = (%s, %s)"
+        assert db.execute(columns, ["orders", "shipment"]).fetchone() == (0,)
+
+
+def test_of_two_orders_that_were_placed_at_once_one_has_the_waybill(before_couriers: str) -> None:
+    with psycopg.connect(before_couriers) as db:
+        for order_id in ("ord_2", "ord_1"):
+            parcel = Jsonb({"courier": "Delhivery", "awb": "1"})
+            an_order(db, order_id=order_id, placed_at="2026-01-01", shipment=parcel)
+    upgrade(before_couriers)
+    with psycopg.connect(before_couriers) as db:
+        statement = "SELECT order_id FROM shipments WHERE followed_by IS NOT NULL"
+        assert db.execute(statement).fetchall() == [("ord_1",)]
+
+
+def test_who_canceled_an_order_is_named_as_the_client_contracts_do(before_couriers: str) -> None:
+    sources = {"ord_1": "cancel", "ord_2": "admin", "ord_3": "former"}
+    with psycopg.connect(before_couriers) as db:
+        for order_id, source in sources.items():
+            an_order(db, "canceled", order_id, cancellation_source=source)
+    upgrade(before_couriers)
+    with psycopg.connect(before_couriers) as db:
+        found = dict(db.execute("SELECT id, cancellation_source FROM orders").fetchall())
+    assert found == sources | {"ord_1": "customer"}
+
+
+def test_a_void_that_is_under_way_goes_on(before_couriers: str) -> None:
+    with psycopg.connect(before_couriers) as db:
+        an_order(db)
+        a_payment(db, "voiding")
+        a_void(db)
+    upgrade(before_couriers)
+    with psycopg.connect(before_couriers) as db:
+        update(db, "voids", "void_1", state="lapsing")
+        update(db, "voids", "void_1", state="released", settled_at="now")
 
 
 def waiting(shop: Shop, database: str) -> int:

@@ -13,6 +13,7 @@ import pytest
 from falcon.inspect import inspect_routes
 
 from gateway.app import create_app
+from tests.depot import Depot
 from tests.hotel import Hotel
 from tests.shop import Shop
 
@@ -38,6 +39,7 @@ alerts = {{ values = {alerts} }}
 items = {{ values = ["1", "2"] }}
 bookings = {{ values = {bookings} }}
 hotels = {{ values = ["seaside"] }}
+secrets = {{ values = {secrets} }}
 
 [parameters]
 "path.order_id" = {{ dictionary = "orders", probability = 0.5 }}
@@ -46,6 +48,7 @@ hotels = {{ values = ["seaside"] }}
 "path.booking_id" = {{ dictionary = "bookings", probability = 0.8 }}
 "path.slug" = {{ dictionary = "hotels", probability = 0.9 }}
 "path.alert_id" = {{ dictionary = "alerts", probability = 0.5 }}
+"header.X-Delhivery-Secret" = {{ dictionary = "secrets", probability = 0.8 }}
 
 [[operations]]
 include-name = "POST /orders"
@@ -84,10 +87,19 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "409",
 include-name = "POST /hotels/{{slug}}/bookings/{{booking_id}}/cancel"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "409", "422", "5xx"]
 
-# Nothing here is signed by Stripe.
+# Nothing here is signed by Stripe or by Razorpay.
 [[operations]]
 include-name = "POST /webhooks/stripe"
 checks.positive_data_acceptance.expected-statuses = ["400"]
+
+[[operations]]
+include-name = "POST /webhooks/razorpay"
+checks.positive_data_acceptance.expected-statuses = ["400"]
+
+# What Delhivery is asked to send can be agreed on: a push names a waybill, and the rest is up to it.
+[[operations]]
+include-name = "POST /api/shipping/delhivery/webhook"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401"]
 """
 
 
@@ -126,7 +138,7 @@ def test_whatever_a_guest_sends_is_answered_as_described(shop: Shop, tmp_path: P
 
 @pytest.mark.timeout(400)
 def test_whatever_an_operator_sends_is_answered_as_described(shop: Shop, tmp_path: Path) -> None:
-    orders = [*(shop.buy_captured().order_id for _ in range(3)), shop.buy().order_id]
+    orders = [shop.buy_captured().order_id, shop.buy().order_id, *(Depot(shop).paid().order_id for _ in range(2))]
     accepted = shop.cancel_by_operator(shop.buy().order_id, ASYNC)
     credentials = f'bearer.bearer = "{_token(shop.bearer("admin"))}"'
     choice = "--include-path-regex=^/(api|orders/|intents)"
@@ -177,6 +189,7 @@ def _attack(
         "intents": json.dumps(intents),
         "alerts": json.dumps(list(alerts)),
         "bookings": json.dumps(list(bookings)),
+        "secrets": json.dumps(shop.settings.delhivery_webhook_secrets),
     }
     configuration.write_text(CONFIGURATION.format(credentials=credentials, **known))
     document = f"{shop.urls['gateway']}/openapi.json"

@@ -1,4 +1,4 @@
-"""The pace of reconciliation: however many wake up, and however often, the provider is asked no faster than allowed."""
+"""The pace of those who are asked: however many wake up, and however often, nobody is asked faster than allowed."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -8,11 +8,15 @@ import pytest
 from psycopg import sql
 
 from shared.db import Database
-from shared.store import reconciliations
+from shared.domain.shipments import Courier
+from shared.store import pace, reconciliations
 from shared.store.migrate import upgrade
 from tests.shop import Shop, at_once
 
 RATE, LIMIT, DUE = 5.0, 20, 70
+
+#: Of a courier: so slow that no question comes to be allowed while the test runs.
+SLOWLY, BURST, AT_ONCE = 0.01, 500.0, 6
 
 FILL_ORDERS = """
     INSERT INTO orders (id, kind, status, currency, total, shipping, email, fingerprint, placed_at, grace_until)
@@ -86,3 +90,43 @@ def test_every_payment_has_its_turn_and_is_not_taken_again_before_it_is_due(data
         take(database)
         let_pass(database, 3600)
     assert len(staged(database)) == DUE
+
+
+def ask(database: Database) -> float | None:
+    with database.statement() as connection:
+        return pace.may_ask(connection, Courier.DELHIVERY, rate=SLOWLY, burst=BURST)
+
+
+def rest(database: Database, seconds: float) -> None:
+    with database.statement() as connection:
+        pace.hold_off(connection, Courier.DELHIVERY, seconds)
+
+
+def test_ten_workers_at_once_ask_a_courier_no_more_than_a_burst_allows(database: Database) -> None:
+    waits = [wait for each in at_once(10, lambda _: [ask(database) for _ in range(2)]) for wait in each]
+    assert waits.count(None) == AT_ONCE
+    assert all(wait > BURST for wait in waits if wait is not None)
+
+
+def test_a_courier_is_asked_once_more_for_each_step_that_passes(database: Database) -> None:
+    while ask(database) is None:
+        pass
+    let_pass(database, 2.5 / SLOWLY)
+    assert [ask(database) is None for _ in range(3)] == [True, True, False]
+
+
+def test_a_question_that_was_asked_in_parts_counts_as_often_as_it_was_asked(database: Database) -> None:
+    assert ask(database) is None
+    with database.statement() as connection:
+        pace.count_questions(connection, Courier.DELHIVERY, AT_ONCE - 2, rate=SLOWLY)
+    assert [ask(database) is None for _ in range(2)] == [True, False]
+
+
+def test_nobody_asks_a_courier_that_has_turned_one_of_us_away_until_its_pause_is_over(database: Database) -> None:
+    rest(database, BURST + 30)
+    rest(database, BURST + 10)  # a shorter one ends no longer one
+    wait = ask(database)
+    assert wait is not None
+    assert BURST + 20 < wait < BURST + 31
+    let_pass(database, 31)
+    assert ask(database) is None

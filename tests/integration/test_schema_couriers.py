@@ -1,4 +1,4 @@
-"""The walls in SQL around couriers: a parcel is one order's, a look is one sync's, and no more is kept than shipping."""
+"""The walls in SQL around couriers: a parcel is one order's, and no more is kept of its money than the shipping."""
 
 from collections.abc import Callable
 from itertools import product

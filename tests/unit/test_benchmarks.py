@@ -1,11 +1,17 @@
 """The parts of the benchmarks that could be wrong without anybody seeing it."""
 
+import msgspec
 import pytest
 
+from benchmarks import statements
 from benchmarks.books import Violated, once_each
+from benchmarks.orders import Purchase
+from benchmarks.parcels import waybill
 from benchmarks.pgbench import script
 from benchmarks.recording import Statement, transactions
 from benchmarks.report import Table, figure, percentile
+from sandbox.delhivery.control import Waybill
+from shared.ids import new_id
 
 LOG = """\
 2026-01-01 00:00:00.000 UTC [7] LOG:  execute _pg3_0: WITH a AS (SELECT $1)
@@ -31,6 +37,14 @@ def test_statements_of_one_backend_from_begin_to_commit_are_one_transaction() ->
 def test_only_what_frames_a_transaction_does_not_count() -> None:
     frames = [each.is_frame for group in transactions(LOG) for each in group]
     assert frames == [False, True, False, True, False]
+    assert statements.count(transactions(LOG)) == 3
+
+
+def test_every_order_of_a_round_has_a_waybill_of_its_own_that_delhivery_takes() -> None:
+    name = new_id("b").removeprefix("b_")
+    waybills = {waybill(Purchase(f"ord_{name}_{number}", "")) for number in range(10_000)}
+    assert len(waybills) == 10_000
+    msgspec.convert(waybills, set[Waybill])
 
 
 @pytest.mark.parametrize(
