@@ -56,8 +56,7 @@ def sync_shipments(task: Worker, intent_id: str) -> None:
 def plan(task: Worker, work: Work, intent_id: str | None, limit: int) -> None:
     """Divide what is to be looked up into batches, and stage them at the courier's pace."""
     sync_id, size = new_id("sync"), task.mesh.couriers[COURIER].batch
-    window = task.mesh.settings.delhivery_sync_window
-    batches = syncs.start(work.connection, sync_id, intent_id, limit=limit, size=size, window=window)
+    batches = syncs.start(work.connection, sync_id, intent_id, limit=limit, size=size)
     if intent_id:
         intents.mark_working(work.connection, intent_id)
     for number, batch_id in enumerate(batches):
@@ -117,6 +116,7 @@ def settle(task: Worker, batch_id: str, parcels: list[Parcel], found: Mapping[st
     lines = [Line(parcel.order_id, parcel.waybill, found.get(parcel.waybill)) for parcel in chain(plain, others)]
     with task.work() as work:
         tracking.note_all(work, [(parcel, found[parcel.waybill]) for parcel in plain])
+        tracking.abandon(work, parcels, task.mesh.settings.delhivery_sync_window)
         work.strike(Task.SYNC_BATCH, batch_id)
         finish(work, syncs.end_batch(work.connection, batch_id, [line.members for line in lines]))
 

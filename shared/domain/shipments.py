@@ -30,6 +30,7 @@ class ShipmentStatus(StrEnum):
     REVERSE = "reverse"  # a pickup at the customer's door: of no consequence to the order
     UNEXPLAINED = "unexplained"  # a pair that we do not know: a person decides
     UNKNOWN = "unknown"  # the courier does not know the waybill
+    ABANDONED = "abandoned"  # it has come to no end in months, and is not looked up by itself any more
 
 
 #: What each pair of Delhivery's (StatusType, Status) means.  Lost, Damaged and Collected are seen as well; nobody
@@ -62,8 +63,8 @@ CANCELED_CODES = frozenset({"DTUP-210"})
 #: What cancels an order.
 TAKEN_BACK = (ShipmentStatus.CANCELED, ShipmentStatus.RETURNING, ShipmentStatus.RETURNED)
 
-#: Shipments that are not tracked any more.
-AT_REST = (ShipmentStatus.DELIVERED, ShipmentStatus.CANCELED, ShipmentStatus.RETURNED)
+#: Shipments that are not looked up any more, unless somebody hints at them.
+AT_REST = (ShipmentStatus.DELIVERED, ShipmentStatus.CANCELED, ShipmentStatus.RETURNED, ShipmentStatus.ABANDONED)
 
 #: Shipments that the courier has or had.
 PICKED_UP = (

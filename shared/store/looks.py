@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from shared.domain.orders import OrderStatus
-from shared.domain.shipments import CancelState, Courier, ShipmentStatus, Tracked
+from shared.domain.shipments import AT_REST, CancelState, Courier, ShipmentStatus, Tracked
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,16 @@ _NOTE = text("""
 
 _UNKNOWN = text("""
     UPDATE shipments SET status = 'unknown', tracked_at = now(), looking_until = NULL
-    WHERE id = :id AND status NOT IN ('delivered', 'canceled', 'returned')
+    WHERE id = :id AND status <> ALL(CAST(:at_rest AS text[]))
     RETURNING id
+""")
+
+_ABANDON = text("""
+    UPDATE shipments s SET status = 'abandoned'
+    FROM (SELECT id, status FROM shipments WHERE id = ANY(CAST(:ids AS text[]))) former
+    WHERE s.id = former.id AND s.registered_at <= now() - make_interval(secs => :window)
+      AND s.status <> ALL(CAST(:at_rest AS text[]))
+    RETURNING s.id, s.order_id, former.status AS before, s.status AS after, s.courier_status AS word
 """)
 
 _TOUCH = text("UPDATE shipments SET tracked_at = now(), looking_until = NULL WHERE id = :id")
@@ -193,8 +201,8 @@ class Moved:
     order_id: str
     before: ShipmentStatus
     after: ShipmentStatus
-    #: The courier's own word.
-    word: str
+    #: The courier's own word, when it has said any.
+    word: str | None
 
 
 def note(connection: Connection, seen: Sequence[tuple[str, Tracked]]) -> list[Moved]:
@@ -213,16 +221,19 @@ def note(connection: Connection, seen: Sequence[tuple[str, Tracked]]) -> list[Mo
             "picked_up": [not tracked.before_pickup for _, tracked in seen],
         },
     )
-    return [
-        Moved(row.id, row.order_id, ShipmentStatus(row.before), ShipmentStatus(row.after), row.word)
-        for row in rows
-        if (row.before, row.word_before) != (row.after, row.word)
-    ]
+    return [_moved(row) for row in rows if (row.before, row.word_before) != (row.after, row.word)]
 
 
 def note_unknown_locked(connection: Connection, shipment_id: str) -> bool:
     """The courier does not know the waybill; False of a parcel at rest, which it may have forgotten."""
-    return connection.execute(_UNKNOWN, {"id": shipment_id}).scalar() is not None
+    return connection.execute(_UNKNOWN, {"id": shipment_id, "at_rest": list(AT_REST)}).scalar() is not None
+
+
+def abandon(connection: Connection, shipment_ids: Sequence[str], window: float) -> list[Moved]:
+    """Let syncs look no more at those of these that have not come to rest within `window` seconds; returns them."""
+    values = {"ids": list(shipment_ids), "window": window, "at_rest": list(AT_REST)}
+    rows = connection.execute(_ABANDON, values)
+    return [_moved(row) for row in rows]
 
 
 def touch_locked(connection: Connection, shipment_id: str) -> None:
@@ -233,6 +244,10 @@ def touch_locked(connection: Connection, shipment_id: str) -> None:
 def take_back_locked(connection: Connection, shipment_id: str, *, reason: str, before_pickup: bool) -> None:
     """Tracking shows that the parcel is canceled, or on its way back; what was seen first stays."""
     connection.execute(_TAKEN_BACK, {"id": shipment_id, "reason": reason, "before_pickup": before_pickup})
+
+
+def _moved(row: Row[Any]) -> Moved:
+    return Moved(row.id, row.order_id, ShipmentStatus(row.before), ShipmentStatus(row.after), row.word)
 
 
 def _parcel(row: Row[Any]) -> Parcel:

@@ -36,8 +36,7 @@ _START = text("""
     ), chosen AS (
         SELECT id, row_number() OVER (ORDER BY tracked_at NULLS FIRST, id) - 1 AS place FROM (
             SELECT id, tracked_at FROM shipments
-            WHERE followed_by IS NOT NULL AND status NOT IN ('delivered', 'canceled', 'returned')
-              AND registered_at > now() - make_interval(secs => :window)
+            WHERE followed_by IS NOT NULL AND status NOT IN ('delivered', 'canceled', 'returned', 'abandoned')
             ORDER BY tracked_at NULLS FIRST, id LIMIT :limit
         ) s
     )
@@ -106,15 +105,12 @@ _REPORT = text("""
 """)
 
 
-def start(
-    connection: Connection, sync_id: str, intent_id: str | None, *, limit: int, size: int, window: float
-) -> list[str]:
+def start(connection: Connection, sync_id: str, intent_id: str | None, *, limit: int, size: int) -> list[str]:
     """Begin a sync of the shipments that were not looked up for longest; returns its batches, of `size` at most.
 
-    None of beat's begins while another one is under way.  Shipments that were registered more than `window` seconds ago
-    are left to their history.
+    None of beat's begins while another one is under way.
     """
-    values = {"id": sync_id, "intent_id": intent_id, "limit": limit, "size": size, "window": window}
+    values = {"id": sync_id, "intent_id": intent_id, "limit": limit, "size": size}
     rows = connection.execute(_START, values).all()
     connection.execute(_TOTAL, {"id": sync_id, "total": sum(row.size for row in rows)})
     return [row.id for row in rows]

@@ -117,7 +117,7 @@ def test_an_order_is_canceled_by_what_never_left_and_by_what_comes_back() -> Non
 
 
 def test_what_is_on_its_way_or_unexplained_is_tracked_until_it_rests() -> None:
-    assert {*AT_REST} == {"delivered", "canceled", "returned"}
+    assert {*AT_REST} == {"delivered", "canceled", "returned", "abandoned"}
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ CREATE TABLE shipments (
     asked_at             timestamptz NOT NULL DEFAULT now(),
     status               text NOT NULL DEFAULT 'registered' CHECK (status IN
                          ('registered', 'announced', 'in_transit', 'delivered', 'canceled', 'returning', 'returned',
-                          'reverse', 'unexplained', 'unknown')),
+                          'reverse', 'unexplained', 'unknown', 'abandoned')),
     status_type          text,
     courier_status       text,
     status_code          text,
@@ -52,7 +52,7 @@ INSERT INTO shipments (id, order_id, courier, awb, followed_by)
     FROM orders WHERE shipment IS NOT NULL AND jsonb_typeof(shipment) = 'object';
 CREATE UNIQUE INDEX shipments_waybill ON shipments (followed_by, awb) WHERE followed_by IS NOT NULL;
 CREATE INDEX shipments_to_track ON shipments (tracked_at NULLS FIRST, id)
-    WHERE followed_by IS NOT NULL AND status NOT IN ('delivered', 'canceled', 'returned');
+    WHERE followed_by IS NOT NULL AND status NOT IN ('delivered', 'canceled', 'returned', 'abandoned');
 ALTER TABLE orders DROP COLUMN shipment;
 
 -- What a courier has pushed to us, once each: a hint to look, of which no word is believed.  times: how often it came;
