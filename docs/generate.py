@@ -124,6 +124,7 @@ UNITS: Mapping[str, str] = {
     "int": "whole number",
     "bool": "`true` or `false`",
     "Positive": "seconds",
+    "Rate": "a second",
     "Count": "whole number",
     "Keys": "JSON object",
     "Secrets": "texts, separated by commas",

@@ -15,6 +15,7 @@ PREFIX = "COUNTERMAND_"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
+Rate = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Keys = Annotated[dict[str, str], msgspec.Meta(min_length=1)]
 #: Separated by commas.
@@ -61,8 +62,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: every webhook is refused.
     delhivery_webhook_secrets: Secrets = ()
     #: Requests a second at the most, of all processes together; Delhivery allows 750 in five minutes.
-    delhivery_rate: Positive = 2.0
-    #: How long tracking lags behind a cancel that Delhivery has accepted, and so when it is looked at.
+    delhivery_rate: Rate = 2.0
+    #: How long tracking lags: when a parcel is looked at first after its registration, and again after Delhivery has
+    #: accepted a cancel, or hinted at one.
     delhivery_confirm_after: Positive = 120.0
     delhivery_auto_sync_enabled: bool = True
     #: When beat has the shipments looked up that were not for longest: minute, hour, day, month, weekday, in UTC.
@@ -133,7 +135,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: How often beat stages comparisons of payments with their provider.
     reconcile_every: Positive = 60.0
     #: How many payments are compared a second at the most; an account's limit at Stripe is a hundred reads.
-    reconcile_rate: Positive = 5.0
+    reconcile_rate: Rate = 5.0
     #: How long until a payment is compared for the first time, and again while its money may still move.
     reconcile_after: Positive = 3600.0
     #: How long after its money has moved a payment at rest is still compared, ever more rarely: refunds fail within a

@@ -19,6 +19,7 @@ from shared.ids import new_id
 from shared.queues import Task
 from shared.store import cancellations, intents, orders
 from shared.store.orders import HeldOrder
+from shared.store.outbox import Message
 from shared.tokens import customer_of
 from workers.answers import canceled
 from workers.app import app
@@ -50,7 +51,7 @@ def settle(task: Worker, work: Work, intent_id: str) -> None:
         refuse(work, intent_id, refusal)
         return
     if held and held.edit_id and held.intent_running:
-        wait_and_hurry(task, work, intent_id, held.edit_id)
+        wait_and_hurry(task, work, Message(Task.CANCEL_ORDER, intent_id), held.edit_id)
         return
     work.strike(Task.CANCEL_ORDER, intent_id)
     if held is None:

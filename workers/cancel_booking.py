@@ -125,7 +125,8 @@ def replay(task: Worker, work: Work, intent: Intent, booking: Booking) -> None:
 
 def wait(task: Worker, work: Work, intent: Intent, booking: Booking) -> None:
     """Its hotel has just approved it: the capture's outcome says what there is to give back."""
-    wait_for_capture(task, work, intent.id, [booking.job_id] if booking.job_id else [])
+    message = Message(Task.CANCEL_BOOKING, intent.id)
+    wait_for_capture(task, work, message, [booking.job_id] if booking.job_id else [])
 
 
 CARRY_OUT: Mapping[Verdict, Callable[[Worker, Work, Intent, Booking], None]] = {

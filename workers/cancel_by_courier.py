@@ -14,4 +14,4 @@ from workers.taking_back import by_courier, take_back
 def cancel_order_by_courier(task: Worker, intent_id: str) -> None:
     """Judge one cancel of a courier and carry it out; safe to run any number of times."""
     with task.work() as work:
-        take_back(task, work, intent_id, by_courier)
+        take_back(task, work, Task.CANCEL_ORDER_BY_COURIER, intent_id, by_courier)

@@ -10,4 +10,4 @@ from workers.taking_back import by_operator, take_back
 def cancel_order_by_operator(task: Worker, intent_id: str) -> None:
     """Judge one cancel of an operator and carry it out; safe to run any number of times."""
     with task.work() as work:
-        take_back(task, work, intent_id, by_operator)
+        take_back(task, work, Task.CANCEL_ORDER_BY_OPERATOR, intent_id, by_operator)

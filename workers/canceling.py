@@ -46,7 +46,7 @@ def notice(held: HeldOrder, template: Template = Template.ORDER_CANCELED, **fact
 
 
 def record(work: Work, held: HeldOrder, restocked: dict[str, int], reason: str | None = None) -> None:
-    """Write down that the order was taken back, why an operator did, and which goods returned to stock."""
+    """Write down that the order was taken back, why, when somebody said, and which goods returned to stock."""
     data: dict[str, object] = {"from": held.order.status, "to": OrderStatus.CANCELED, "restocked": restocked}
     data |= {"reason": reason} if reason else {}
     work.record(Entry(held.id, OrderEvent.CANCELED, Queue.CANCEL, held.actor, data))

@@ -24,6 +24,7 @@ from shared.providers.ports import (
 from shared.queues import Queue, Task
 from shared.store import alerts, orders, payments
 from shared.store.alerts import Severity
+from shared.store.outbox import Message
 from shared.store.payments import Capture
 from shared.store.timeline import Entry
 from workers.app import app
@@ -93,7 +94,7 @@ def claim(task: Worker, job_id: str) -> Capture | None:
         if not capture.due:  # a stray message; the outbox knows the hour
             return None
         if capture.edit_id:
-            wait_and_hurry(task, work, job_id, capture.edit_id)
+            wait_and_hurry(task, work, Message(Task.CAPTURE_PAYMENT, job_id), capture.edit_id)
             return None
         payments.start_capture_locked(work.connection, capture)
         if capture.state is CaptureState.WAITING:

@@ -5,29 +5,24 @@ every parcel that is to be looked at just then.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from shared.domain.alerts import Kind, cause, parked
-from shared.domain.shipments import CancelEvent, CancelState, Courier
+from shared.domain.shipments import CancelEvent, CancelState
 from shared.errors import NoShipment, NotFound, WaybillUnknown
 from shared.providers.ports import Refused, Unknown
 from shared.queues import Queue, Task
 from shared.store import alerts, intents, looks, orders, shipments
 from shared.store.alerts import Severity
-from shared.store.intents import Intent
 from shared.store.looks import Parcel
-from shared.store.shipments import Cancelable
+from shared.store.shipments import CancelRequest
 from shared.store.timeline import Entry
 from workers import tracking
 from workers.answers import synced
 from workers.app import app
 from workers.base import Work, Worker
-from workers.looking import Crowded, held_off, lease, look, put_off, take_turn
+from workers.looking import COURIER, Crowded, held_off, lease, look, put_off, take_turn
 from workers.operators import shown
 from workers.tracking import Line
-
-COURIER = Courier.DELHIVERY
-
 
 # A look since something was heard.
 
@@ -43,16 +38,14 @@ def track_shipment(task: Worker, shipment_id: str) -> None:
     except Crowded as crowded:
         put_off(task, shipment_id, crowded.seconds)
     else:
-        now = datetime.now(UTC)
-        plain = [parcel for parcel in party if tracking.is_plain(parcel, found.get(parcel.waybill), now)]
+        plain, others = tracking.part(party, found)
         if plain:
             with task.work() as work:
-                tracking.note_all(work, [(parcel, found[parcel.waybill]) for parcel in plain])
-                strike_unless_heard(work, plain)
-        for parcel in party:
-            if parcel not in plain:
-                with task.work() as work:
-                    tracking.follow(task, work, parcel, found.get(parcel.waybill))
+                tracking.note_all(work, plain)
+                strike_unless_heard(work, [parcel for parcel, _ in plain])
+        for parcel, tracked in others:
+            with task.work() as work:
+                tracking.follow(task, work, parcel, tracked)
 
 
 def claim(task: Worker, shipment_id: str) -> list[Parcel]:
@@ -97,10 +90,9 @@ def strike_unless_heard(work: Work, looked_at: Sequence[Parcel]) -> None:
 def sync_order(task: Worker, intent_id: str) -> None:
     """Look at the parcel of one order for an operator; safe to run any number of times."""
     try:
-        asked = open_sync(task, intent_id)
-        if asked is None:
+        parcel = open_sync(task, intent_id)
+        if parcel is None:
             return
-        _, parcel = asked
         found = look(task, parcel.courier, [parcel.waybill])
     except Crowded as crowded:
         put_off(task, intent_id, crowded.seconds)
@@ -111,7 +103,7 @@ def sync_order(task: Worker, intent_id: str) -> None:
             answer(work, intent_id, line)
 
 
-def open_sync(task: Worker, intent_id: str) -> tuple[Intent, Parcel] | None:
+def open_sync(task: Worker, intent_id: str) -> Parcel | None:
     """Read what is to be looked at; None when that was answered.  Raises `Crowded`."""
     with task.work() as work:
         intent = intents.read(work.connection, intent_id)
@@ -126,7 +118,7 @@ def open_sync(task: Worker, intent_id: str) -> tuple[Intent, Parcel] | None:
             return None
         (parcel,) = looks.read(work.connection, [shipment_id])
         take_turn(task, work, parcel.courier)
-        return intent, parcel
+        return parcel
 
 
 def answer(work: Work, intent_id: str, line: Line) -> None:
@@ -153,7 +145,7 @@ def cancel_shipment(task: Worker, shipment_id: str) -> None:
         ask(task, parcel)
 
 
-def ask(task: Worker, parcel: Cancelable) -> None:
+def ask(task: Worker, parcel: CancelRequest) -> None:
     """Ask the courier, and write its answer down."""
     try:
         with held_off(task, parcel.courier):
@@ -169,7 +161,7 @@ def ask(task: Worker, parcel: Cancelable) -> None:
             accept(task, work, parcel)
 
 
-def open_cancel(task: Worker, shipment_id: str) -> Cancelable | None:
+def open_cancel(task: Worker, shipment_id: str) -> CancelRequest | None:
     """Read what is to be canceled; None when a twin was answered, or tracking has shown it.  Raises `Crowded`."""
     with task.work() as work:
         parcel = shipments.cancelable(work.connection, shipment_id)
@@ -180,13 +172,13 @@ def open_cancel(task: Worker, shipment_id: str) -> Cancelable | None:
         return parcel
 
 
-def accept(task: Worker, work: Work, parcel: Cancelable) -> None:
+def accept(task: Worker, work: Work, parcel: CancelRequest) -> None:
     """The courier says so; tracking is to confirm it."""
     if settle(work, parcel, CancelEvent.ACCEPTED):
         work.stage(Task.TRACK_SHIPMENT, parcel.id, delay=task.mesh.settings.delhivery_confirm_after)
 
 
-def refuse(work: Work, parcel: Cancelable, code: str) -> None:
+def refuse(work: Work, parcel: CancelRequest, code: str) -> None:
     """The courier will not: the goods go their way, and a person must see to them."""
     if settle(work, parcel, CancelEvent.REFUSED, code):
         work.stage(Task.TRACK_SHIPMENT, parcel.id)
@@ -194,7 +186,7 @@ def refuse(work: Work, parcel: Cancelable, code: str) -> None:
         work.alert(cause(Kind.SHIPMENT_NOT_CANCELED, parcel.id), Severity.WARNING, title, parcel.order_id)
 
 
-def settle(work: Work, parcel: Cancelable, event: CancelEvent, error: str | None = None) -> bool:
+def settle(work: Work, parcel: CancelRequest, event: CancelEvent, error: str | None = None) -> bool:
     """Write the courier's answer down, once; False when a twin has, or tracking was faster."""
     orders.lock(work.connection, parcel.order_id)
     work.strike(Task.CANCEL_SHIPMENT, parcel.id)
@@ -206,7 +198,7 @@ def settle(work: Work, parcel: Cancelable, event: CancelEvent, error: str | None
     return True
 
 
-def keep_trying(task: Worker, work: Work, parcel: Cancelable, error: str) -> None:
+def keep_trying(task: Worker, work: Work, parcel: CancelRequest, error: str) -> None:
     """Unknown is not failed: the courier is asked again, which does no harm."""
     orders.lock(work.connection, parcel.order_id)
     attempts = shipments.cancel_unknown_locked(work.connection, parcel.id, error)

@@ -22,6 +22,7 @@ from shared.queues import Queue, Task
 from shared.requests import Address, ItemChange, NewItem
 from shared.store import edits, stock
 from shared.store.edits import HeldEdit, NewEdit
+from shared.store.outbox import Message
 from shared.store.timeline import Entry
 from shared.tokens import customer_of
 from workers.app import app
@@ -43,7 +44,7 @@ def edit_order(task: Worker, intent_id: str) -> None:
     with task.work() as work:
         held = edits.lock_for_intent(work.connection, intent_id)
         if held and held.in_flight and held.intent_state is IntentState.ACCEPTED:
-            wait(task, work, intent_id)
+            wait(task, work, Message(Task.EDIT_ORDER, intent_id))
             return
         work.strike(Task.EDIT_ORDER, intent_id)
         if held is None:

@@ -13,6 +13,7 @@ from shared.queues import Queue, Task
 from shared.store import edits, emails, orders, payments, stock
 from shared.store.edits import NewEdit, Raise
 from shared.store.emails import NewEmail
+from shared.store.outbox import Message
 from shared.store.timeline import Entry
 from workers.answers import edited
 from workers.base import Work, Worker
@@ -69,12 +70,12 @@ def finish(work: Work, intent_id: str, order_id: str, money: MoneyAction) -> Non
     work.finish(intent_id, edited(orders.view(work.connection, order_id) or {}, money))
 
 
-def wait(task: Worker, work: Work, subject: str) -> None:
-    """More is being asked of the provider for this order: the outcome wakes this task."""
-    work.stage(Task(task.name), subject, delay=task.mesh.settings.patience)
+def wait(task: Worker, work: Work, message: Message) -> None:
+    """More is being asked of the provider for this order: the outcome sends this message."""
+    work.stage(*message, delay=task.mesh.settings.patience)
 
 
-def wait_and_hurry(task: Worker, work: Work, subject: str, edit_id: str) -> None:
+def wait_and_hurry(task: Worker, work: Work, message: Message, edit_id: str) -> None:
     """The same for whoever moves the order's money: an edit whose answer was lost is decided now."""
-    wait(task, work, subject)
+    wait(task, work, message)
     work.stage(Task.AUTHORIZE_EDIT, edit_id)

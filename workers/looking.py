@@ -1,5 +1,6 @@
 """Looking: questions to a courier, at the pace that it allows over all processes."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -9,10 +10,14 @@ from shared.queues import Task
 from shared.store import pace
 from workers.base import Work, Worker
 
+#: The courier that we follow.
+COURIER = Courier.DELHIVERY
+
 #: Seconds' worth of questions that may come at once; at the pace of the settings that stays below the courier's limit.
 BURST = 5.0
 
-#: Seconds that a look takes beyond the courier's patience: to read the answer, and to write it down.
+#: Seconds that a look takes beyond our patience with the courier: to write down what was seen.  One that has to ask in
+#: halves takes longer; then somebody else may look as well, which does no harm.
 MARGIN = 5.0
 
 
@@ -26,9 +31,9 @@ class Crowded(Exception):
 
 def take_turn(task: Worker, work: Work, courier: Courier) -> None:
     """Count one question to a courier.  Raises `Crowded`, so that whatever was claimed for it is free again."""
-    wait = pace.may_ask(work.connection, courier, rate=task.mesh.settings.delhivery_rate, burst=BURST)
-    if wait is not None:
-        raise Crowded(max(wait - BURST, 0) + 1 / task.mesh.settings.delhivery_rate)
+    wait = pace.seconds_until_turn(work.connection, courier, rate=task.mesh.settings.delhivery_rate, burst=BURST)
+    if wait:
+        raise Crowded(wait)
 
 
 def look(task: Worker, courier: Courier, waybills: Sequence[str]) -> Mapping[str, Tracked]:
@@ -40,10 +45,21 @@ def look(task: Worker, courier: Courier, waybills: Sequence[str]) -> Mapping[str
         found = task.mesh.couriers[courier].track(waybills)
     if found or len(waybills) == 1:
         return found
+    halves = waybills[: len(waybills) // 2], waybills[len(waybills) // 2 :]
+    return {waybill: tracked for half in halves for waybill, tracked in look_in_turn(task, courier, half).items()}
+
+
+def look_in_turn(task: Worker, courier: Courier, waybills: Sequence[str]) -> Mapping[str, Tracked]:
+    """The same when it is our turn: nobody else comes back to these."""
+    while wait := turn_in(task, courier):
+        time.sleep(wait)
+    return look(task, courier, waybills)
+
+
+def turn_in(task: Worker, courier: Courier) -> float | None:
+    """Count one question to a courier; None, or the seconds after which it may be asked."""
     with task.mesh.database.statement() as connection:
-        pace.count_questions(connection, courier, 2, rate=task.mesh.settings.delhivery_rate)
-    middle = len(waybills) // 2
-    return {**look(task, courier, waybills[:middle]), **look(task, courier, waybills[middle:])}
+        return pace.seconds_until_turn(connection, courier, rate=task.mesh.settings.delhivery_rate, burst=BURST)
 
 
 @contextmanager

@@ -44,9 +44,11 @@ class Case:
     refunds: list[Shown]
 
 
-def open_case(task: Worker, work: Work, intent_id: str) -> Case | None:
-    """Lock the order and read the case; None when there is nothing to judge, no order, or an edit to wait for."""
-    name = Task(task.name)
+def open_case(task: Worker, work: Work, name: Task, intent_id: str) -> Case | None:
+    """Lock the order and read the case; None when there is nothing to judge, no order, or an edit to wait for.
+
+    `name` is the task whose message carries the request on when it has to wait.
+    """
     try:
         held = orders.lock_for_intent(work.connection, intent_id)
     except LegacyOrder as refusal:
@@ -62,7 +64,7 @@ def open_case(task: Worker, work: Work, intent_id: str) -> Case | None:
         work.strike(name, intent_id)
         return None
     if held.edit_id:
-        wait_and_hurry(task, work, intent_id, held.edit_id)
+        wait_and_hurry(task, work, Message(name, intent_id), held.edit_id)
         return None
     if held.order.status is OrderStatus.CANCELING:
         work.strike(name, intent_id)
@@ -101,13 +103,12 @@ def shown(work: Work, order_id: str) -> dict[str, Any]:
     return view | {"refunds": refunds.of_order(work.connection, order_id)}
 
 
-def wait_for_capture(task: Worker, work: Work, intent_id: str, jobs: Sequence[str]) -> None:
+def wait_for_capture(task: Worker, work: Work, message: Message, jobs: Sequence[str]) -> None:
     """The money is being taken: the capture's outcome wakes the request; it is parked with a capture that is."""
-    message = Message(Task(task.name), intent_id)
     if parked.are_given_up(work.connection, [Message(Task.CAPTURE_PAYMENT, job_id) for job_id in jobs]):
         problem = Parked()
         work.strike(*message)
-        work.ring(*intents.park(work.connection, intent_id, problem.http_status, problem.body()))
+        work.ring(*intents.park(work.connection, message.subject, problem.http_status, problem.body()))
     else:
         work.stage(*message, delay=task.mesh.settings.patience)
 

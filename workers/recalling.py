@@ -1,7 +1,6 @@
 """Recalling: an order whose parcel is canceled or comes back is taken back; the caller holds the order's lock."""
 
 import hashlib
-from typing import cast
 
 import msgspec
 
@@ -41,9 +40,11 @@ def recall(task: Worker, work: Work, claimed: Parcel, known: Known, tracked: Tra
         data = {"courier_status": tracked.status}
         work.record(Entry(parcel.order_id, ShipmentEvent.HINTED, Queue.COURIER, actor(parcel), data))
     if parcel.cancel_state and parcel.cancel_state is not CancelState.CONFIRMED:
-        confirm(work, parcel, parcel.cancel_state)
+        settle(work, parcel, parcel.cancel_state, CancelEvent.CONFIRMED)
     resolve(work, known, *OVER_WHEN_BACK)
-    if known.order_status is not OrderStatus.CANCELED:
+    if known.order_status is OrderStatus.CANCELED:
+        resolve(work, known, Kind.SHIPMENT_ORDER_STANDS)
+    else:
         source = (TOLD if is_told(claimed) else LOOKED)[parcel.courier]
         ask_ourselves(task, work, parcel, CourierCancellation(parcel.id, source, before_pickup, in_words(tracked)))
 
@@ -63,20 +64,19 @@ def ask_ourselves(task: Worker, work: Work, parcel: Parcel, wish: CourierCancell
         patience=task.mesh.settings.patience,
     )
     if intents.accept_all(work.connection, [new]):
-        canceling = cast("Worker", task.app.tasks[Task.CANCEL_ORDER_BY_COURIER])
-        take_back(canceling, work, new.id, by_courier)
+        take_back(task, work, Task.CANCEL_ORDER_BY_COURIER, new.id, by_courier)
         judged = intents.read(work.connection, new.id)
         if judged and judged.state is IntentState.REFUSED:  # as that of an order of a former system
             title = f"Order {parcel.order_id}: its parcel is canceled or comes back. Take the order back by hand."
-            work.alert(cause(Kind.SHIPMENT_UNCONFIRMED, parcel.id), Severity.CRITICAL, title, parcel.order_id)
+            work.alert(cause(Kind.SHIPMENT_ORDER_STANDS, parcel.id), Severity.CRITICAL, title, parcel.order_id)
 
 
-def confirm(work: Work, parcel: Parcel, before: CancelState) -> None:
-    """Tracking shows what we had asked for."""
-    if shipments.settle_cancel_locked(work.connection, parcel.id, before, CancelEvent.CONFIRMED):
+def settle(work: Work, parcel: Parcel, before: CancelState, event: CancelEvent) -> None:
+    """Tracking shows what has become of our request to cancel the parcel."""
+    if shipments.settle_cancel_locked(work.connection, parcel.id, before, event):
         work.strike(Task.CANCEL_SHIPMENT, parcel.id)
         alerts.resolve(work.connection, parked(Task.CANCEL_SHIPMENT, parcel.id))
-        work.record(Entry(parcel.order_id, CancelEvent.CONFIRMED, Queue.COURIER, data={"shipment_id": parcel.id}))
+        work.record(Entry(parcel.order_id, event, Queue.COURIER, data={"shipment_id": parcel.id}))
 
 
 def is_told(parcel: Parcel) -> bool:

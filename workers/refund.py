@@ -31,7 +31,7 @@ from shared.store import alerts, emails, orders, refunds
 from shared.store.alerts import Severity
 from shared.store.emails import NewEmail
 from shared.store.operators import await_instead_locked
-from shared.store.refunds import Refund, Settled
+from shared.store.refunds import Refund
 from shared.store.timeline import Entry
 from workers import following, operators
 from workers.answers import GivenBack
@@ -187,38 +187,39 @@ def own(there: list[ProviderRefund], refund: Refund) -> ProviderRefund | None:
 
 def complete(work: Work, refund: Refund, outcome: Outcome, status: OrderStatus) -> None:
     """The money is on its way: write it down, tell the shopper, and answer everybody who asked for it."""
-    settled = refunds.settle_locked(work.connection, refund, RefundEvent.COMPLETED, outcome.provider_id, None)
+    event = refunds.settle_locked(work.connection, refund, RefundEvent.COMPLETED, outcome.provider_id, None)
     work.strike(Task.REFUND_PAYMENT, refund.id)
-    if settled is None:
+    if event is None:
         return
     work.record(Entry(refund.order_id, RefundEvent.COMPLETED, Queue.REFUND, data=facts(refund, outcome)))
-    work.record(Entry(refund.order_id, settled.payment_event, Queue.REFUND, data=facts(refund, outcome)))
+    work.record(Entry(refund.order_id, event, Queue.REFUND, data=facts(refund, outcome)))
     is_part_of_cancel = refund.key is not None and status is OrderStatus.CANCELING
     if not is_part_of_cancel:  # which tells of it, and of which no operator hears before it has ended
-        mail(work, letter(refund, Template.REFUND_PROCESSED, settled.email, settled.currency))
-        answer(work, refund, settled.currency, RefundState.COMPLETED)
+        tell(work, refund, Template.REFUND_PROCESSED, refund.email)
+        answer(work, refund, RefundState.COMPLETED)
     overtaken = cause(Kind.VOID_OVERTAKEN, refund.payment_id)
     alerts.resolve(work.connection, failed(refund), unanswered(refund), overtaken, parked(refund))
-    alerts.resolve_money(work.connection, refund.order_id, settled.payment_event)
+    alerts.resolve_money(work.connection, refund.order_id, event)
 
 
 def fail(task: Worker, work: Work, refund: Refund, outcome: Outcome) -> None:
     """The provider will not do it: its share is free again, and a person must look, unless the money is back anyhow."""
-    settled = refunds.settle_locked(work.connection, refund, RefundEvent.FAILED, outcome.provider_id, outcome.error)
+    event = refunds.settle_locked(work.connection, refund, RefundEvent.FAILED, outcome.provider_id, outcome.error)
     work.strike(Task.REFUND_PAYMENT, refund.id)
-    if settled is None:
+    if event is None:
         return
     late = " after it had been completed" if refund.state is RefundState.COMPLETED else ""
     work.record(Entry(refund.order_id, RefundEvent.FAILED, Queue.REFUND, data=facts(refund, outcome)))
     if late:
-        work.record(Entry(refund.order_id, settled.payment_event, Queue.REFUND, data=facts(refund, outcome)))
+        work.record(Entry(refund.order_id, event, Queue.REFUND, data=facts(refund, outcome)))
     alerts.resolve(work.connection, unanswered(refund), parked(refund))
     if outcome.there and give_way(work, refund, outcome.there):
         return
     title = f"Order {refund.order_id}: its refund of {refund.amount} failed{late} ({outcome.error})"
     work.alert(failed(refund), Severity.CRITICAL, title, refund.order_id)
-    tell_operators(task, work, refund, settled, outcome)
-    answer(work, refund, settled.currency, RefundState.FAILED)
+    if task.mesh.settings.admin_email:
+        tell(work, refund, Template.REFUND_FAILED, task.mesh.settings.admin_email, error=outcome.error)
+    answer(work, refund, RefundState.FAILED)
 
 
 def give_way(work: Work, refund: Refund, there: tuple[ProviderRefund, ...]) -> bool:
@@ -249,12 +250,11 @@ def keep_following(
         task.try_again(work, refund.id, refund.attempts)
         title = f"Order {refund.order_id}: no answer to its refund of {refund.amount} yet"
         work.alert(unanswered(refund), Severity.WARNING, title, refund.order_id)
-    to = refunds.addressee_locked(work.connection, refund.id)
     if refund.is_news(event):
         work.record(Entry(refund.order_id, event, Queue.REFUND, data=facts(refund, outcome)))
         if is_answered and status is not OrderStatus.CANCELING:  # its guest is told in the end
-            mail(work, letter(refund, Template.REFUND_STARTED, to.email, to.currency))
-    answer(work, refund, to.currency, RefundState.PROCESSING)
+            tell(work, refund, Template.REFUND_STARTED, refund.email)
+    answer(work, refund, RefundState.PROCESSING)
 
 
 def renew_key(work: Work, refund: Refund) -> None:
@@ -263,28 +263,17 @@ def renew_key(work: Work, refund: Refund) -> None:
         work.stage(Task.REFUND_PAYMENT, refund.id)
 
 
-def tell_operators(task: Worker, work: Work, refund: Refund, settled: Settled, outcome: Outcome) -> None:
-    """The shop's own people hear by mail of a refund that failed, where they want to."""
-    recipient = task.mesh.settings.admin_email
-    if recipient:
-        mail(work, letter(refund, Template.REFUND_FAILED, recipient, settled.currency, error=outcome.error))
+def tell(work: Work, refund: Refund, template: Template, recipient: str, **shown: object) -> None:
+    """Write an e-mail about a refund, and have it sent; one that failed and was made again is told of again."""
+    context = {"order_id": refund.order_id, "refund_id": refund.id, "total": refund.amount, "currency": refund.currency}
+    occasion = f"{refund.order_id}.{refund.id}.{refund.generation}"
+    body = msgspec.json.encode(context | shown).decode()
+    letter = NewEmail(new_id("mail"), refund.order_id, occasion, template, recipient, body)
+    emails.write(work.connection, letter)
+    work.stage(Task.SEND_EMAIL, letter.id)
 
 
-def mail(work: Work, new: NewEmail) -> None:
-    """Write an e-mail down, and have it sent."""
-    emails.write(work.connection, new)
-    work.stage(Task.SEND_EMAIL, new.id)
-
-
-def letter(refund: Refund, template: Template, recipient: str, currency: str, **facts: object) -> NewEmail:
-    """An e-mail about a refund; one that failed and was made again is told of again."""
-    context = {"order_id": refund.order_id, "refund_id": refund.id, "total": refund.amount, "currency": currency}
-    cause = f"{refund.order_id}.{refund.id}.{refund.generation}"
-    body = msgspec.json.encode(context | facts).decode()
-    return NewEmail(new_id("mail"), refund.order_id, cause, template, recipient, body)
-
-
-def answer(work: Work, refund: Refund, currency: str, status: RefundState) -> None:
+def answer(work: Work, refund: Refund, status: RefundState) -> None:
     """Answer everybody who waits for it; while another part of their request has no outcome, they wait for that."""
     others = [
         part for part in refunds.together_locked(work.connection, refund.order_id, refund.id) if part.id != refund.id
@@ -295,7 +284,7 @@ def answer(work: Work, refund: Refund, currency: str, status: RefundState) -> No
         return
     status = min([status, *(part.state for part in others)], key=TELLING.index)
     amount = refund.amount + sum(part.amount for part in others)
-    operators.answer(work, refund.order_id, refund.id, GivenBack(refund.id, amount, currency, status))
+    operators.answer(work, refund.order_id, refund.id, GivenBack(refund.id, amount, refund.currency, status))
 
 
 def facts(refund: Refund, outcome: Outcome) -> dict[str, object]:

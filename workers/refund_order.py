@@ -16,6 +16,7 @@ from shared.errors import Invalid, Problem, RefundCooldown
 from shared.queues import Queue, Task
 from shared.requests import Refund as Body
 from shared.store import operators
+from shared.store.outbox import Message
 from shared.store.refunds import Shown
 from workers.answers import GivenBack, refunded
 from workers.app import app
@@ -29,12 +30,12 @@ from workers.refunding import Wanted, cools_until, last_completed, promise
 def refund_order(task: Worker, intent_id: str) -> None:
     """Judge one refund intent and start what it asks for; safe to run any number of times."""
     with task.work() as work:
-        case = open_case(task, work, intent_id)
+        case = open_case(task, work, Task.REFUND_ORDER, intent_id)
         if case is None:
             return
         way = WAY[case.balance.status]
         if way is Way.WAIT:  # the capture's outcome wakes it
-            wait_for_capture(task, work, intent_id, case.held.jobs)
+            wait_for_capture(task, work, Message(Task.REFUND_ORDER, intent_id), case.held.jobs)
             return
         work.strike(Task.REFUND_ORDER, intent_id)
         try:

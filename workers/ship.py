@@ -14,7 +14,6 @@ from shared.errors import (
     NotFound,
     OrderCanceled,
     Problem,
-    ShipmentConflict,
     ShipmentSuperseded,
     Unavailable,
 )
@@ -57,8 +56,6 @@ def settle(task: Worker, work: Work, intent: Intent, wish: Shipment) -> None:
     former = shipments.of_order_locked(work.connection, intent.subject)
     if former is None or not former.is_same(wish.courier, wish.awb):
         refuse(order, status, former, intent)
-        if shipments.is_taken(work.connection, intent.subject, wish.courier, wish.awb):
-            raise ShipmentConflict
         if former:
             forget(work, former)
         event = ShipmentEvent.REPLACED if former else ShipmentEvent.REGISTERED

@@ -5,14 +5,13 @@ ends leaves the others to the next one, and nobody ever holds more than one batc
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from itertools import chain
 
 import msgspec
 import structlog
 
 from shared.domain.alerts import Kind, cause
-from shared.domain.shipments import Courier, Tracked
+from shared.domain.shipments import Tracked
 from shared.ids import new_id
 from shared.providers.ports import Unknown
 from shared.queues import Task
@@ -25,12 +24,10 @@ from shared.store.syncs import Batch, Ended
 from workers import tracking
 from workers.app import app
 from workers.base import Work, Worker
-from workers.looking import BURST, Crowded, look, put_off, take_turn
+from workers.looking import BURST, COURIER, Crowded, look, put_off, take_turn
 from workers.tracking import Line
 
 log = structlog.get_logger()
-
-COURIER = Courier.DELHIVERY
 
 
 # How it begins.
@@ -107,15 +104,13 @@ def claim(task: Worker, batch_id: str) -> list[Parcel] | None:
 
 def settle(task: Worker, batch_id: str, parcels: list[Parcel], found: Mapping[str, Tracked]) -> None:
     """Write down what was seen: what is of no consequence at once, everything else order by order."""
-    now = datetime.now(UTC)
-    plain = [parcel for parcel in parcels if tracking.is_plain(parcel, found.get(parcel.waybill), now)]
-    others = [parcel for parcel in parcels if parcel not in plain]
-    for parcel in others:
+    plain, others = tracking.part(parcels, found)
+    for parcel, tracked in others:
         with task.work() as work:
-            tracking.follow(task, work, parcel, found.get(parcel.waybill))
-    lines = [Line(parcel.order_id, parcel.waybill, found.get(parcel.waybill)) for parcel in chain(plain, others)]
+            tracking.follow(task, work, parcel, tracked)
+    lines = [Line(parcel.order_id, parcel.waybill, tracked) for parcel, tracked in chain(plain, others)]
     with task.work() as work:
-        tracking.note_all(work, [(parcel, found[parcel.waybill]) for parcel in plain])
+        tracking.note_all(work, plain)
         tracking.abandon(work, parcels, task.mesh.settings.delhivery_sync_window)
         work.strike(Task.SYNC_BATCH, batch_id)
         finish(work, syncs.end_batch(work.connection, batch_id, [line.members for line in lines]))

@@ -20,6 +20,8 @@ from shared.queues import Queue, Task
 from shared.requests import CourierCancellation, OrderCancellation
 from shared.store import cancellations, operators
 from shared.store.emails import NewEmail
+from shared.store.operators import LatestVoid
+from shared.store.outbox import Message
 from workers.answers import GivenBack, canceled_by_operator
 from workers.base import Work, Worker
 from workers.canceling import notice, record, record_voids, stage_parcel, stage_voids
@@ -60,15 +62,15 @@ def by_courier(task: Worker, case: Case) -> Wish:
     return Wish(found.source, found.reason, keep_shipping=keeps, template=Template.SHIPMENT_CANCELED, facts=facts)
 
 
-def take_back(task: Worker, work: Work, intent_id: str, wish_of: Callable[[Worker, Case], Wish]) -> None:
-    """Judge one request to cancel and carry it out; while the order's money is being taken, it waits."""
-    case = open_case(task, work, intent_id)
+def take_back(task: Worker, work: Work, name: Task, intent_id: str, wish_of: Callable[[Worker, Case], Wish]) -> None:
+    """Judge one request to cancel and carry it out; while the order's money is being taken, `name` waits with it."""
+    case = open_case(task, work, name, intent_id)
     if case is None:
         return
     if case.balance.status is PaymentStatus.CAPTURING:  # the capture's outcome wakes it
-        wait_for_capture(task, work, intent_id, case.held.jobs)
+        wait_for_capture(task, work, Message(name, intent_id), case.held.jobs)
         return
-    work.strike(Task(task.name), intent_id)
+    work.strike(name, intent_id)
     if case.held.order.status is OrderStatus.CANCELED:
         answer_by_state(work, case)
     else:
@@ -77,7 +79,7 @@ def take_back(task: Worker, work: Work, intent_id: str, wish_of: Callable[[Worke
 
 def cancel_and_void(_: Worker, work: Work, case: Case, wish: Wish) -> None:
     """The money is only held: release it; the void's first outcome ends the intent."""
-    held, letter = case.held, told(case, wish, Template.ORDER_CANCELED)
+    held, letter = case.held, told(case, wish, Template.ORDER_CANCELED, is_held=True)
     void_ids = [new_id("void") for _ in held.held]
     restocked = cancellations.cancel_and_void_locked(
         work.connection, held, wish.source, letter, case.intent_id, void_ids
@@ -136,7 +138,7 @@ def owed(case: Case, wish: Wish) -> tuple[int, CancellationRefund]:
     balance = case.balance
     if wish.skip_refund:
         return 0, CancellationRefund.SKIPPED
-    if wish.keep_shipping and balance.shipping:
+    if wish.keep_shipping:
         return max(balance.left - balance.shipping, 0), CancellationRefund.LESS_SHIPPING
     return balance.left, CancellationRefund.FULL
 
@@ -155,9 +157,9 @@ def cancel(work: Work, case: Case, wish: Wish, letter: NewEmail, refund: Cancell
     )
 
 
-def told(case: Case, wish: Wish, template: Template, *, is_refunded: bool = False) -> NewEmail:
-    """The e-mail to the shopper."""
-    return notice(case.held, wish.template or template, is_refunded=is_refunded, **wish.facts)
+def told(case: Case, wish: Wish, template: Template, *, is_refunded: bool = False, is_held: bool = False) -> NewEmail:
+    """The e-mail to the shopper, with what becomes of the money that was taken, or is held."""
+    return notice(case.held, wish.template or template, is_refunded=is_refunded, is_held=is_held, **wish.facts)
 
 
 def tell(work: Work, case: Case, wish: Wish, letter: NewEmail, restocked: dict[str, int]) -> None:
@@ -176,16 +178,15 @@ def answer_by_state(work: Work, case: Case) -> None:
     elif case.balance.status is PaymentStatus.VOIDING and void and not void.unanswered:
         operators.await_outcome_locked(work.connection, case.intent_id, void.id)
     else:
-        work.finish(case.intent_id, canceled_by_operator(shown(work, case.held.id), latest(work, case)))
+        work.finish(case.intent_id, canceled_by_operator(shown(work, case.held.id), latest(case, void)))
 
 
-def latest(work: Work, case: Case) -> GivenBack | None:
+def latest(case: Case, void: LatestVoid | None) -> GivenBack | None:
     """What was given back last, or is about to be: a refund, else a void; None when there was nothing."""
     currency = case.balance.currency
     if case.refunds:
         one = case.refunds[-1]
         return GivenBack(one.refund_id, one.amount, currency, one.status)
-    void = operators.latest_void_locked(work.connection, case.held.id)
     if void:
         return GivenBack(void.id, case.balance.authorized, currency, STATUS_OF_VOID[void.state], is_void=True)
     return None

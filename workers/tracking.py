@@ -5,21 +5,21 @@ under the order's lock.  A hint of the courier's decides nothing: it only has us
 tracking goes on to show nothing of the kind.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.domain.alerts import Kind, cause, parked
 from shared.domain.orders import OrderStatus
-from shared.domain.shipments import TAKEN_BACK, CancelState, ShipmentEvent, ShipmentStatus, Tracked
+from shared.domain.shipments import TAKEN_BACK, CancelEvent, CancelState, ShipmentEvent, ShipmentStatus, Tracked
 from shared.queues import Queue, Task
 from shared.store import alerts, looks, orders
 from shared.store.alerts import Severity
 from shared.store.looks import Known, Moved, Parcel
 from shared.store.timeline import Entry
 from workers.base import Work, Worker
-from workers.recalling import about, in_words, recall, resolve
+from workers.recalling import about, in_words, recall, resolve, settle
 
 #: For how long tracking is looked at after a hint, or after the courier has accepted a cancel, before a person is told.
 HINT_LASTS = timedelta(minutes=30)
@@ -70,13 +70,13 @@ class Line:
         }
 
 
-def is_plain(parcel: Parcel, tracked: Tracked | None, now: datetime) -> bool:
+def is_plain(parcel: Parcel, tracked: Tracked, now: datetime) -> bool:
     """Whether a look is of no consequence to the order, nor to anybody who waits for the parcel."""
     return (
-        tracked is not None
-        and tracked.meaning in PLAIN
+        tracked.meaning in PLAIN
         and parcel.status in PLAIN
         and parcel.canceled_at is None
+        and not parcel.is_newer_than(tracked)
         and not is_hinted(parcel, now)
         and (
             parcel.cancel_state is None
@@ -90,6 +90,22 @@ def is_hinted(parcel: Parcel, now: datetime) -> bool:
     return parcel.hinted_at is not None and now - parcel.hinted_at < HINT_IS_OLD
 
 
+def part(
+    parcels: Sequence[Parcel], found: Mapping[str, Tracked]
+) -> tuple[list[tuple[Parcel, Tracked]], list[tuple[Parcel, Tracked | None]]]:
+    """Divide what a look has shown into what is of no consequence, and everything else."""
+    now = datetime.now(UTC)
+    plain: list[tuple[Parcel, Tracked]] = []
+    others: list[tuple[Parcel, Tracked | None]] = []
+    for parcel in parcels:
+        tracked = found.get(parcel.waybill)
+        if tracked and is_plain(parcel, tracked, now):
+            plain.append((parcel, tracked))
+        else:
+            others.append((parcel, tracked))
+    return plain, others
+
+
 def note_all(work: Work, seen: Iterable[tuple[Parcel, Tracked]]) -> None:
     """Write down many looks that are of no consequence to their orders; a hint ends with the delivery."""
     shown = [(parcel.id, tracked) for parcel, tracked in seen]
@@ -99,6 +115,12 @@ def note_all(work: Work, seen: Iterable[tuple[Parcel, Tracked]]) -> None:
     delivered = [shipment_id for shipment_id, tracked in shown if tracked.meaning is ShipmentStatus.DELIVERED]
     gone += [cause(Kind.SHIPMENT_UNCONFIRMED, shipment_id) for shipment_id in delivered]
     alerts.resolve(work.connection, *gone)
+
+
+def abandon(work: Work, parcels: Iterable[Parcel], window: float) -> None:
+    """Leave to their history those that have not come to rest within `window` seconds: nobody will see their end."""
+    for moved in looks.abandon(work.connection, [parcel.id for parcel in parcels], window):
+        record_move(work, moved)
 
 
 def record_move(work: Work, moved: Moved) -> None:
@@ -141,12 +163,14 @@ def show(task: Worker, work: Work, claimed: Parcel, known: Known, tracked: Track
         doubt(work, known)
 
 
-# A parcel that does not.
+# A parcel that goes its way.
 
 
 def deliver(work: Work, known: Known) -> None:
     """The customer has the goods: of an order that is canceled a person must decide what is to come of that."""
     resolve(work, known, Kind.SHIPMENT_UNCONFIRMED)
+    if known.parcel.cancel_state in UNCONFIRMED:
+        settle(work, known.parcel, known.parcel.cancel_state, CancelEvent.REFUSED)
     if known.order_status is OrderStatus.CANCELED:
         title = f"Order {known.parcel.order_id} is canceled, and its parcel was delivered"
         work.alert(about(Kind.SHIPMENT_DELIVERED, known), Severity.CRITICAL, title, known.parcel.order_id)
@@ -189,16 +213,16 @@ def stage_next(task: Worker, work: Work, claimed: Parcel, known: Known, tracked:
     if looks.heard_at_locked(work.connection, claimed.id) != claimed.heard_at:
         work.stage(Task.TRACK_SHIPMENT, claimed.id)
         return
-    since = waiting_since(known, tracked)
-    if since is None:
+    awaited = awaited_for(known, tracked)
+    if awaited is None:
         work.strike(Task.TRACK_SHIPMENT, claimed.id)
     else:
-        work.stage(Task.TRACK_SHIPMENT, claimed.id, delay=max(pause, since.total_seconds() / 2))
+        work.stage(Task.TRACK_SHIPMENT, claimed.id, delay=max(pause, awaited.total_seconds() / 2))
 
 
-def waiting_since(known: Known, tracked: Tracked | None) -> timedelta | None:
+def awaited_for(known: Known, tracked: Tracked | None) -> timedelta | None:
     """For how long tracking is awaited to show a cancel; None when it is not, or not any more."""
-    if tracked is None or tracked.meaning in (*TAKEN_BACK, ShipmentStatus.DELIVERED):
+    if tracked and tracked.meaning in (*TAKEN_BACK, ShipmentStatus.DELIVERED):
         return None
     now, parcel = datetime.now(UTC), known.parcel
     if parcel.cancel_state in UNCONFIRMED and now - asked_at(known) < CONFIRMATION_LASTS:

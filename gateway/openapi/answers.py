@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.domain.bookings import BookingStatus, GuestAction
 from shared.domain.edits import MoneyAction
-from shared.domain.orders import OrderKind, OrderStatus
+from shared.domain.orders import CancellationRefund, CancellationSource, OrderKind, OrderStatus
 from shared.domain.shipments import CancelState, ShipmentStatus
 
 _MONEY = {"type": "integer", "description": "minor units of the order's currency"}
@@ -323,6 +323,10 @@ ANSWERS: Mapping[str, Any] = {
             "subject": {"type": "string"},
             "state": {"enum": ["accepted", "working", "done", "refused", "parked"]},
             "accepted_at": _TIME,
+            "progress": {
+                "anyOf": [_object({"total": {"type": "integer"}, "done": {"type": "integer"}}), {"type": "null"}],
+                "description": "of long work: how many shipments a bulk sync is of, and how many are done",
+            },
             "answer": {"type": ["object", "null"]},
         }
     ),
@@ -333,6 +337,12 @@ ANSWERS: Mapping[str, Any] = {
             "status": {"enum": [str(status) for status in OrderStatus]},
             "currency": {"type": "string"},
             "total": _MONEY,
+            "shipping": _MONEY,
+            "placed_at": _TIME,
+            "grace_until": _TIME,
+            "canceled_at": _TIME_OR_NULL,
+            "cancellation_source": {"enum": [*(str(source) for source in CancellationSource), None]},
+            "cancellation_refund": {"enum": [str(refund) for refund in CancellationRefund]},
             "edit_status": {"enum": ["open", "editing", "locked_for_capture"]},
             "address": {"type": ["object", "null"]},
             "payment": _object(

@@ -9,9 +9,11 @@ from gateway.errors import render
 from gateway.guests import Guests
 from gateway.registrations import with_token
 from shared.db import Database
+from shared.domain.intents import Operation
 from shared.errors import NotFound
 from shared.settings import Settings
-from shared.store import intents
+from shared.store import intents, syncs
+from shared.store.intents import Intent as Stored
 from shared.tokens import Role
 
 
@@ -36,7 +38,15 @@ class Intent:
             "subject": intent.subject,
             "state": intent.state,
             "accepted_at": intent.accepted_at,
+            "progress": self._progress(intent),
             "answer": {"status": intent.answer_status, "body": msgspec.Raw(body.encode())} if body else None,
         }
         response.set_header("Cache-Control", "no-store")
         render(response, 200, msgspec.json.encode(shown).decode())
+
+    def _progress(self, intent: Stored) -> dict[str, int] | None:
+        """How far long work has come, of those requests that are long."""
+        if intent.operation is not Operation.SYNC_SHIPMENTS:
+            return None
+        with self._database.statement() as connection:
+            return syncs.progress(connection, intent.id)

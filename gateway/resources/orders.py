@@ -15,7 +15,7 @@ from shared.db import Database
 from shared.domain.intents import Operation
 from shared.errors import NotFound
 from shared.requests import Nothing, Registration
-from shared.requests import Shipment as Parcel
+from shared.requests import Shipment as ShipmentBody
 from shared.settings import Settings
 from shared.store import orders, refunds, timeline
 from shared.tokens import Role
@@ -89,7 +89,7 @@ class Shipment:
         caller = self._auth.caller(request)
         caller.allow(Role.SERVICE)
         order_id = bodies.path_id(order_id)
-        body = bodies.read(request, Parcel, self._settings.body_limit)
+        body = bodies.read(request, ShipmentBody, self._settings.body_limit)
         self._intake.submit(
             request, response, operation=Operation.SET_SHIPMENT, subject=order_id, caller=caller, body=body
         )

@@ -39,6 +39,7 @@ class Kind(StrEnum):
     RELEASED_ELSEWHERE = "released_elsewhere"
     SHIPMENT_DELIVERED = "shipment_delivered"
     SHIPMENT_NOT_CANCELED = "shipment_not_canceled"
+    SHIPMENT_ORDER_STANDS = "shipment_order_stands"
     SHIPMENT_UNCONFIRMED = "shipment_unconfirmed"
     SHIPMENT_UNEXPLAINED = "shipment_unexplained"
     SYNC_INCOMPLETE = "sync_incomplete"
@@ -67,6 +68,7 @@ ABOUT_MONEY = (
 ABOUT_PARCELS = (
     Kind.SHIPMENT_DELIVERED,
     Kind.SHIPMENT_NOT_CANCELED,
+    Kind.SHIPMENT_ORDER_STANDS,
     Kind.SHIPMENT_UNCONFIRMED,
     Kind.SHIPMENT_UNEXPLAINED,
     Kind.WAYBILL_UNKNOWN,

@@ -1,7 +1,6 @@
 """Shipments: where a courier says a parcel is, and what that means to its order.
 
-The pair of a courier's type and status is the truth, word for word: the same word means one thing on the way out and
-another on the way back, and a parcel that came back ends under the same type as one that was delivered.
+What a courier's own words mean stands in its provider's file.  What is not explained there is for a person.
 """
 
 import re
@@ -33,33 +32,6 @@ class ShipmentStatus(StrEnum):
     ABANDONED = "abandoned"  # it has come to no end in months, and is not looked up by itself any more
 
 
-#: What each pair of Delhivery's (StatusType, Status) means.  Lost, Damaged and Collected are seen as well; nobody
-#: says of which type, so a person decides.
-MEANING: Mapping[tuple[str, str], ShipmentStatus] = {
-    ("UD", "Manifested"): ShipmentStatus.ANNOUNCED,
-    ("UD", "Not Picked"): ShipmentStatus.ANNOUNCED,
-    ("UD", "In Transit"): ShipmentStatus.IN_TRANSIT,
-    ("UD", "Pending"): ShipmentStatus.IN_TRANSIT,
-    ("UD", "Dispatched"): ShipmentStatus.IN_TRANSIT,
-    ("DL", "Delivered"): ShipmentStatus.DELIVERED,
-    ("RT", "In Transit"): ShipmentStatus.RETURNING,
-    ("RT", "Pending"): ShipmentStatus.RETURNING,
-    ("RT", "Dispatched"): ShipmentStatus.RETURNING,
-    ("DL", "RTO"): ShipmentStatus.RETURNED,
-    ("PP", "Open"): ShipmentStatus.REVERSE,
-    ("PP", "Scheduled"): ShipmentStatus.REVERSE,
-    ("PP", "Dispatched"): ShipmentStatus.REVERSE,
-    ("PU", "In Transit"): ShipmentStatus.REVERSE,
-    ("PU", "Pending"): ShipmentStatus.REVERSE,
-    ("PU", "Dispatched"): ShipmentStatus.REVERSE,
-    ("DL", "DTO"): ShipmentStatus.REVERSE,
-    ("CN", "Canceled"): ShipmentStatus.REVERSE,
-    ("CN", "Closed"): ShipmentStatus.REVERSE,
-}
-
-#: Codes that say of a forward shipment that the shop took it back: there is no status for that.
-CANCELED_CODES = frozenset({"DTUP-210"})
-
 #: What cancels an order.
 TAKEN_BACK = (ShipmentStatus.CANCELED, ShipmentStatus.RETURNING, ShipmentStatus.RETURNED)
 
@@ -75,15 +47,6 @@ PICKED_UP = (
 )
 
 
-def meaning(status_type: str, status: str, code: str | None) -> ShipmentStatus:
-    """What a courier's own words mean; `UNEXPLAINED` unless they are known to the letter."""
-    known = MEANING.get((status_type.strip(), status.strip()), ShipmentStatus.UNEXPLAINED)
-    # A parcel that moves has left after all: its way back then shows in the pair itself.
-    if known is ShipmentStatus.ANNOUNCED and (code or "").strip() in CANCELED_CODES:
-        return ShipmentStatus.CANCELED
-    return known
-
-
 @dataclass(frozen=True, slots=True)
 class Tracked:
     """A shipment as its courier describes it, without a word about people."""
@@ -96,11 +59,8 @@ class Tracked:
     at: datetime | None
     #: Whether the courier says that it took the parcel over.
     picked_up: bool
-
-    @property
-    def meaning(self) -> ShipmentStatus:
-        """Where the shipment is."""
-        return meaning(self.status_type, self.status, self.code)
+    #: What the courier's own words mean.
+    meaning: ShipmentStatus
 
     @property
     def before_pickup(self) -> bool:
@@ -116,7 +76,7 @@ class ShipmentEvent(StrEnum):
     TRACKED = "shipment_tracked"  # its status changed
     CANCEL_REQUESTED = "shipment_cancel_requested"
     CANCELED = "shipment_canceled"
-    HINTED = "shipment_hinted"  # the courier's words sounded like a cancellation, and tracking does not show one
+    HINTED = "shipment_hinted"  # the courier told once more of what was acted upon
 
 
 class CancelState(StrEnum):

@@ -17,6 +17,7 @@ from requests.adapters import HTTPAdapter
 
 from shared.domain.shipments import Tracked
 from shared.providers.couriers import Throttled
+from shared.providers.delhivery_statuses import meaning
 from shared.providers.ports import Refused, Unknown
 
 LIVE = "https://track.delhivery.com"
@@ -171,13 +172,16 @@ def _matching(pattern: re.Pattern[str], said: Any) -> str | None:
 
 
 def _tracked(shipment: _Shipment) -> Tracked:
+    seen = shipment.status
+    status_type, status, status_code = code(seen.status_type) or "", words(seen.status) or "", code(seen.status_code)
     return Tracked(
         waybill=shipment.waybill,
-        status_type=code(shipment.status.status_type) or "",
-        status=words(shipment.status.status) or "",
-        code=code(shipment.status.status_code),
-        at=utc(shipment.status.status_date_time),
+        status_type=status_type,
+        status=status,
+        code=status_code,
+        at=utc(seen.status_date_time),
         picked_up=bool(shipment.pickedup_date),
+        meaning=meaning(status_type, status, status_code),
     )
 
 

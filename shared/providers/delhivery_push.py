@@ -14,9 +14,10 @@ from typing import Any
 
 import msgspec
 
-from shared.domain.shipments import TAKEN_BACK, hints_at_cancellation, meaning
+from shared.domain.shipments import TAKEN_BACK, hints_at_cancellation
 from shared.errors import BadSecret, Malformed
 from shared.providers.delhivery import code, utc, words
+from shared.providers.delhivery_statuses import meaning
 
 WAYBILL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 

@@ -24,9 +24,6 @@ class Parcel:
     courier: Courier
     waybill: str
     status: ShipmentStatus
-    status_type: str | None
-    courier_status: str | None
-    status_code: str | None
     status_at: datetime | None
     #: Whether the courier has or had it.
     picked_up: bool
@@ -37,14 +34,6 @@ class Parcel:
     tracked_at: datetime | None
     #: Since when tracking shows that it is canceled, or comes back.
     canceled_at: datetime | None
-
-    def shows_the_same(self, tracked: Tracked) -> bool:
-        """Whether a look shows what we know."""
-        return (self.status_type, self.courier_status, self.status_code) == (
-            tracked.status_type,
-            tracked.status,
-            tracked.code,
-        )
 
     def is_newer_than(self, tracked: Tracked) -> bool:
         """Whether we know of a later moment than a look shows: somebody else has looked meanwhile."""
@@ -75,9 +64,8 @@ _HEARD = """
 """
 
 _COLUMNS = f"""
-    s.id, s.order_id, s.followed_by AS courier, s.awb AS waybill, s.status, s.status_type, s.courier_status,
-    s.status_code, s.status_at, s.picked_up, s.cancel_state, s.tracked_at,
-    s.canceled_at, {_HEARD}
+    s.id, s.order_id, s.followed_by AS courier, s.awb AS waybill, s.status, s.status_at, s.picked_up,
+    s.cancel_state, s.tracked_at, s.canceled_at, {_HEARD}
 """
 
 # The one that is named, and whatever else is to be looked at anyhow: one question serves a whole batch.  Those at which
@@ -130,7 +118,7 @@ _NOTE = text("""
         picked_up = s.picked_up OR seen.picked_up, tracked_at = now(), looking_until = NULL
     FROM seen JOIN held USING (id)
     WHERE s.id = seen.id
-    RETURNING s.order_id, held.before, s.status AS after, s.courier_status AS word, held.word_before, s.id
+    RETURNING s.order_id, held.before, s.status AS after, s.courier_status AS word, held.word_before
 """)
 
 _UNKNOWN = text("""
@@ -144,7 +132,7 @@ _ABANDON = text("""
     FROM (SELECT id, status FROM shipments WHERE id = ANY(CAST(:ids AS text[]))) former
     WHERE s.id = former.id AND s.registered_at <= now() - make_interval(secs => :window)
       AND s.status <> ALL(CAST(:at_rest AS text[]))
-    RETURNING s.id, s.order_id, former.status AS before, s.status AS after, s.courier_status AS word
+    RETURNING s.order_id, former.status AS before, s.status AS after, s.courier_status AS word
 """)
 
 _TOUCH = text("UPDATE shipments SET tracked_at = now(), looking_until = NULL WHERE id = :id")
@@ -197,7 +185,6 @@ def heard_at_locked(connection: Connection, shipment_id: str) -> datetime | None
 class Moved:
     """A shipment whose status changed."""
 
-    shipment_id: str
     order_id: str
     before: ShipmentStatus
     after: ShipmentStatus
@@ -247,7 +234,7 @@ def take_back_locked(connection: Connection, shipment_id: str, *, reason: str, b
 
 
 def _moved(row: Row[Any]) -> Moved:
-    return Moved(row.id, row.order_id, ShipmentStatus(row.before), ShipmentStatus(row.after), row.word)
+    return Moved(row.order_id, ShipmentStatus(row.before), ShipmentStatus(row.after), row.word)
 
 
 def _parcel(row: Row[Any]) -> Parcel:
@@ -257,9 +244,6 @@ def _parcel(row: Row[Any]) -> Parcel:
         courier=Courier(row.courier),
         waybill=row.waybill,
         status=ShipmentStatus(row.status),
-        status_type=row.status_type,
-        courier_status=row.courier_status,
-        status_code=row.status_code,
         status_at=row.status_at,
         picked_up=row.picked_up,
         cancel_state=CancelState(row.cancel_state) if row.cancel_state else None,

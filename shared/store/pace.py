@@ -11,10 +11,6 @@ _ASK = text("""
     RETURNING id
 """)
 
-_COUNT = text("""
-    UPDATE pace SET free_at = greatest(free_at, now()) + make_interval(secs => :seconds) WHERE id = :courier
-""")
-
 _FREE_IN = text("SELECT extract(epoch FROM free_at - now())::float8 FROM pace WHERE id = :courier")
 
 _HOLD_OFF = text("""
@@ -22,20 +18,16 @@ _HOLD_OFF = text("""
 """)
 
 
-def may_ask(connection: Connection, courier: Courier, *, rate: float, burst: float) -> float | None:
-    """Count one request to a courier; None, or the seconds after which there may be one.
+def seconds_until_turn(connection: Connection, courier: Courier, *, rate: float, burst: float) -> float | None:
+    """Count one question to a courier, and return None; or the seconds after which there may be one.
 
-    `rate` is requests a second over all processes, `burst` the seconds' worth of them that may come at once.
+    `rate` is questions a second over all processes, `burst` the seconds' worth of them that may come at once.
     """
     values = {"courier": courier, "step": 1 / rate, "burst": burst}
     if connection.execute(_ASK, values).scalar() is not None:
         return None
-    return float(connection.execute(_FREE_IN, {"courier": courier}).scalar_one())
-
-
-def count_questions(connection: Connection, courier: Courier, count: int, *, rate: float) -> None:
-    """Count requests that belong to one that was let through: whoever comes next waits the longer."""
-    connection.execute(_COUNT, {"courier": courier, "seconds": count / rate})
+    free_in = float(connection.execute(_FREE_IN, {"courier": courier}).scalar_one())
+    return max(free_in - burst, 0.0) + 1 / rate
 
 
 def hold_off(connection: Connection, courier: Courier, pause: float) -> None:

@@ -45,6 +45,9 @@ class Refund:
     provider: Provider
     reference: str
     amount: int
+    currency: str
+    #: Who is told of it.
+    email: str
     state: RefundState
     generation: int
     attempts: int
@@ -120,27 +123,6 @@ class Part:
     unknown: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """A refund that has just ended: what it means to the payment, and whom to tell."""
-
-    payment_event: PaymentEvent
-    currency: str
-    email: str
-
-
-@dataclass(frozen=True, slots=True)
-class Addressee:
-    """Whom to tell of a refund, and in which currency its amount is."""
-
-    email: str
-    currency: str
-
-
-_ADDRESSEE = text("""
-    SELECT o.email, o.currency FROM refunds r JOIN orders o ON o.id = r.order_id WHERE r.id = :id
-""")
-
 _INSERT = text("""
     INSERT INTO refunds (id, order_id, payment_id, amount, reason, source, actor, intent_id, key)
     VALUES (:id, :order_id, :payment_id, :amount, :reason, :source, :actor, :intent_id,
@@ -172,12 +154,13 @@ _TOGETHER = text("""
 _ORDER = text("SELECT order_id FROM refunds WHERE id = :id")
 
 _READ = text("""
-    SELECT r.id, r.order_id, r.payment_id, p.provider, p.reference, r.amount, r.state, r.generation, r.attempts,
+    SELECT r.id, r.order_id, r.payment_id, p.provider, p.reference, r.amount, p.currency, o.email, r.state,
+           r.generation, r.attempts,
            r.provider_id, r.last_error, r.key, r.key_since IS NOT NULL AS asked,
            r.state <> 'initiated' OR r.last_attempt_at IS NULL
                OR r.last_attempt_at <= now() - make_interval(secs => :cooldown) AS due,
            :key_lifetime - extract(epoch FROM now() - coalesce(r.key_since, now()))::float8 AS key_lives
-    FROM refunds r JOIN payments p ON p.id = r.payment_id
+    FROM refunds r JOIN payments p ON p.id = r.payment_id JOIN orders o ON o.id = r.order_id
     WHERE r.id = :id
     FOR NO KEY UPDATE OF p
 """)
@@ -217,9 +200,7 @@ _SETTLE = text("""
 """)
 
 _SUMS = text("""
-    SELECT p.amount AS total, o.currency, o.email, p.captured, p.refunded
-    FROM payments p JOIN orders o ON o.id = p.order_id
-    WHERE p.id = :payment_id
+    SELECT amount AS total, captured, refunded FROM payments WHERE id = :payment_id
 """)
 
 
@@ -299,12 +280,6 @@ def retry_locked(connection: Connection, refund_id: str, reason: str | None, act
     connection.execute(_RETRY, values)
 
 
-def addressee_locked(connection: Connection, refund_id: str) -> Addressee:
-    """Return who is told of a refund."""
-    row = connection.execute(_ADDRESSEE, {"id": refund_id}).one()
-    return Addressee(row.email, row.currency)
-
-
 def renew_key_locked(connection: Connection, refund: Refund) -> bool:
     """Go on to the next key, since nothing came of the last one and the provider may have forgotten it.
 
@@ -327,8 +302,11 @@ def note_locked(
 
 def settle_locked(
     connection: Connection, refund: Refund, event: RefundEvent, provider_id: str | None, error: str | None
-) -> Settled | None:
-    """Write the outcome down, once, and let the payment follow; None when a twin has done so."""
+) -> PaymentEvent | None:
+    """Write the outcome down, once, and let the payment follow; None when a twin has done so.
+
+    Returns what the sum of the payment's refunds says of it by that.
+    """
     row = connection.execute(
         _SETTLE,
         {
@@ -342,8 +320,7 @@ def settle_locked(
     ).one_or_none()
     if row is None:
         return None
-    sums = connection.execute(_SUMS, {"payment_id": row.payment_id}).one()
-    return Settled(payment_event(sums.total, sums.captured, sums.refunded), sums.currency, sums.email)
+    return sums_locked(connection, row.payment_id)
 
 
 def _refund(row: Row[Any]) -> Refund:
@@ -354,6 +331,8 @@ def _refund(row: Row[Any]) -> Refund:
         provider=Provider(row.provider),
         reference=row.reference,
         amount=row.amount,
+        currency=row.currency,
+        email=row.email,
         state=RefundState(row.state),
         generation=row.generation,
         attempts=row.attempts,

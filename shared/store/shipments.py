@@ -29,7 +29,7 @@ class Present:
 
 
 @dataclass(frozen=True, slots=True)
-class Cancelable:
+class CancelRequest:
     """A shipment that its courier is to cancel."""
 
     id: str
@@ -43,10 +43,6 @@ _REGISTER = text("""
     VALUES (:id, :order_id, :courier, :awb, :followed_by, :asked_at)
     ON CONFLICT (followed_by, awb) WHERE followed_by IS NOT NULL DO NOTHING
     RETURNING id
-""")
-
-_TAKEN = text("""
-    SELECT id FROM shipments WHERE followed_by = :followed_by AND awb = :awb AND order_id <> :order_id
 """)
 
 _OF_ORDER = text("SELECT id, courier, awb, asked_at, canceled_at FROM shipments WHERE order_id = :order_id")
@@ -109,12 +105,6 @@ def courier_of(name: str) -> Courier | None:
     return next((courier for courier in Courier if courier == name.lower()), None)
 
 
-def is_taken(connection: Connection, order_id: str, courier: str, awb: str) -> bool:
-    """Whether another order has this waybill of a courier that we follow."""
-    values = {"followed_by": courier_of(courier), "awb": awb, "order_id": order_id}
-    return connection.execute(_TAKEN, values).scalar() is not None
-
-
 def of_order_locked(connection: Connection, order_id: str) -> Present | None:
     """Return the parcel by which an order goes out."""
     row = connection.execute(_OF_ORDER, {"order_id": order_id}).one_or_none()
@@ -147,10 +137,10 @@ def record(connection: Connection, values: dict[str, Any], patience: float) -> t
 # Cancels of ours.
 
 
-def cancelable(connection: Connection, shipment_id: str) -> Cancelable | None:
+def cancelable(connection: Connection, shipment_id: str) -> CancelRequest | None:
     """Return the shipment that its courier is to cancel; None when that is decided."""
     row = connection.execute(_CANCELABLE, {"id": shipment_id}).one_or_none()
-    return Cancelable(row.id, row.order_id, Courier(row.courier), row.waybill) if row else None
+    return CancelRequest(row.id, row.order_id, Courier(row.courier), row.waybill) if row else None
 
 
 def cancel_unknown_locked(connection: Connection, shipment_id: str, error: str) -> int | None:

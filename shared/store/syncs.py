@@ -13,7 +13,6 @@ class Batch:
     """Some shipments of a sync, to be looked up by one request."""
 
     id: str
-    sync_id: str
     shipment_ids: Sequence[str]
 
 
@@ -50,12 +49,19 @@ _START = text("""
 _TOTAL = text("UPDATE syncs SET total = :total WHERE id = :id")
 
 _READ = text("""
-    SELECT id, sync_id, shipment_ids FROM sync_batches WHERE id = :id AND state = 'waiting'
+    SELECT id, shipment_ids FROM sync_batches WHERE id = :id AND state = 'waiting'
 """)
 
 _FAILING = text("""
     UPDATE sync_batches SET attempts = attempts + 1, last_error = :error WHERE id = :id AND state = 'waiting'
     RETURNING attempts
+""")
+
+_PROGRESS = text("""
+    SELECT s.total, coalesce(sum(cardinality(b.shipment_ids)) FILTER (WHERE b.state <> 'waiting'), 0)::int AS done
+    FROM syncs s LEFT JOIN sync_batches b ON b.sync_id = s.id
+    WHERE s.intent_id = :intent_id
+    GROUP BY s.id
 """)
 
 _LOCK = text("""
@@ -116,10 +122,16 @@ def start(connection: Connection, sync_id: str, intent_id: str | None, *, limit:
     return [row.id for row in rows]
 
 
+def progress(connection: Connection, intent_id: str) -> dict[str, int] | None:
+    """Return of how many shipments a sync is, and how many of them are done; None before it has begun."""
+    row = connection.execute(_PROGRESS, {"intent_id": intent_id}).one_or_none()
+    return {"total": row.total, "done": row.done} if row else None
+
+
 def read(connection: Connection, batch_id: str) -> Batch | None:
     """Return a batch that is to be looked up; None when it has ended."""
     row = connection.execute(_READ, {"id": batch_id}).one_or_none()
-    return Batch(row.id, row.sync_id, row.shipment_ids) if row else None
+    return Batch(row.id, row.shipment_ids) if row else None
 
 
 def count_failure(connection: Connection, batch_id: str, error: str) -> int | None:

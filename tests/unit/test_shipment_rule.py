@@ -13,7 +13,6 @@ from shared.domain import shipments
 from shared.domain.shipments import (
     AT_REST,
     CANCEL_TRANSITIONS,
-    MEANING,
     PICKED_UP,
     TAKEN_BACK,
     CancelEvent,
@@ -21,9 +20,9 @@ from shared.domain.shipments import (
     ShipmentStatus,
     Tracked,
     hints_at_cancellation,
-    meaning,
 )
 from shared.domain.transitions import IllegalTransition, advance
+from shared.providers.delhivery_statuses import MEANING, meaning
 
 #: Every pair of Delhivery's, by what it means.
 PAIRS = """
@@ -138,9 +137,8 @@ def test_what_is_on_its_way_or_unexplained_is_tracked_until_it_rests() -> None:
 def test_a_parcel_has_left_when_its_courier_says_so_in_either_way(
     pair: tuple[str, str], code: str | None, picked_up: bool, before: bool
 ) -> None:
-    seen = Tracked("1234567890123", *pair, code, datetime(2026, 8, 1, tzinfo=UTC), picked_up)
-    assert seen.before_pickup is before
-    assert seen.meaning is meaning(*pair, code)
+    at, means = datetime(2026, 8, 1, tzinfo=UTC), meaning(*pair, code)
+    assert Tracked("1234567890123", *pair, code, at, picked_up, means).before_pickup is before
 
 
 def test_a_parcel_that_was_picked_up_is_with_its_courier_or_was() -> None:

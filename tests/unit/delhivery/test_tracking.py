@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.shipments import Tracked
+from shared.domain.shipments import ShipmentStatus, Tracked
 from shared.providers.couriers import CourierService
 from shared.providers.delhivery import BATCH, LIVE, Delhivery
 from shared.providers.ports import Unknown
@@ -82,6 +82,7 @@ def test_a_shipment_is_read_as_its_status_and_its_time(server: Server, courier: 
         code="X-PPOM",
         at=datetime(2026, 8, 1, 4, 41, 12, 3000, tzinfo=UTC),
         picked_up=False,
+        meaning=ShipmentStatus.IN_TRANSIT,
     )
 
 

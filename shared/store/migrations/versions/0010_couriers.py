@@ -44,8 +44,11 @@ CREATE TABLE shipments (
     CHECK (num_nulls(canceled_at, cancellation_reason, canceled_before_pickup) IN (0, 3)),
     CHECK ((cancel_state IS NULL) = (cancel_asked_at IS NULL))
 ) WITH (fillfactor = 70);
-INSERT INTO shipments (id, order_id, courier, awb, followed_by)
-    SELECT 'shp_' || substr(md5(id), 1, 26), id, shipment ->> 'courier', shipment ->> 'awb',
+-- Parcels that nobody can be waiting for are left to their history: what became of them was settled without us.
+INSERT INTO shipments (id, order_id, courier, awb, registered_at, asked_at, status, followed_by)
+    SELECT 'shp_' || substr(md5(id), 1, 26), id, shipment ->> 'courier', shipment ->> 'awb', least(placed_at, now()),
+           least(placed_at, now()),
+           CASE WHEN placed_at < now() - interval '90 days' THEN 'abandoned' ELSE 'registered' END,
            CASE WHEN lower(shipment ->> 'courier') = 'delhivery' AND row_number() OVER (
                PARTITION BY lower(shipment ->> 'courier'), shipment ->> 'awb' ORDER BY placed_at DESC, id
            ) = 1 THEN 'delhivery' END
