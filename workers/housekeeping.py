@@ -33,7 +33,7 @@ def sweep_outbox(task: Worker) -> None:
 
 @app.task(base=Worker, bind=True, name=Task.RETRY_INTENT)
 def retry_intent(task: Worker, intent_id: str) -> None:
-    """Put back to work what is parked of an intent: its own task, and the void, refund or capture behind it."""
+    """Put back to work what is parked of an intent: its own task, and the void, refund, capture or parcel behind it."""
     with task.work() as work:
         work.strike(Task.RETRY_INTENT, intent_id)
         asked = parked.retry(work.connection, intent_id)
