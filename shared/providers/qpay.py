@@ -41,6 +41,7 @@ STATUS: Mapping[str, PaidStatus] = {
     "REFUNDED": PaidStatus.REFUNDED,
 }
 
+#: What a payment was made with.
 KIND: Mapping[str, PaidBy] = {"P2P": PaidBy.P2P, "CARD": PaidBy.CARD}
 
 #: Our own codes, of what is no refusal in the end.
@@ -57,7 +58,7 @@ REFUSAL: Mapping[str, str] = {
     "PAYMENT_NOT_PAID": Refusal.NOT_PAID,
 }
 
-#: What a status says no with; with another code than those above, that code follows.
+#: The code under which a status refuses that comes with none of those; the code that it does come with follows.
 NO: Mapping[int, str] = {400: "not_valid", 422: Refusal.NO_SUCH_ID}
 
 #: Codes that never say no: they pass, or a person mends our login and it goes on.  One is misspelled in the sandbox.
