@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def test_deployments_that_migrate_at_once_take_turns(shop: Shop, empty_database:
 @pytest.fixture
 def before_couriers(empty_database: Callable[[str], str], request: pytest.FixtureRequest) -> str:
     """The URL of a database with the schema before couriers, and no rows."""
-    url = empty_database(f"before_{len(request.node.name)}")
+    url = empty_database(request.node.name[-40:])
     config = Config()
     config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
     config.attributes["database_url"] = url
@@ -60,21 +61,26 @@ def before_couriers(empty_database: Callable[[str], str], request: pytest.Fixtur
     return url
 
 
+def days_ago(days: int) -> str:
+    """A moment before now."""
+    return (datetime.now(UTC) - timedelta(days=days, hours=1)).isoformat()
+
+
 def test_the_parcels_of_orders_become_shipments_and_a_waybill_is_followed_for_its_latest_order(
     before_couriers: str,
 ) -> None:
-    parcels: dict[str, tuple[str, Any]] = {
-        "ord_1": ("2026-01-01", {"courier": "Delhivery", "awb": "1"}),
-        "ord_2": ("2026-01-03", {"courier": "delhivery", "awb": "1"}),
-        "ord_3": ("2026-01-02", {"courier": "DELHIVERY", "awb": "1"}),
-        "ord_4": ("2026-01-01", {"courier": "Delhivery", "awb": "2"}),
-        "ord_5": ("2026-01-01", {"courier": "Blue Dart", "awb": "2"}),
-        "ord_6": ("2026-01-02", {"courier": "Blue Dart", "awb": "2"}),
-        "ord_7": ("2026-01-01", None),
+    parcels: dict[str, tuple[int, Any]] = {
+        "ord_1": (5, {"courier": "Delhivery", "awb": "1"}),
+        "ord_2": (3, {"courier": "delhivery", "awb": "1"}),
+        "ord_3": (4, {"courier": "DELHIVERY", "awb": "1"}),
+        "ord_4": (5, {"courier": "Delhivery", "awb": "2"}),
+        "ord_5": (5, {"courier": "Blue Dart", "awb": "2"}),
+        "ord_6": (4, {"courier": "Blue Dart", "awb": "2"}),
+        "ord_7": (5, None),
     }
     with psycopg.connect(before_couriers) as db:
-        for order_id, (placed_at, parcel) in parcels.items():
-            an_order(db, order_id=order_id, placed_at=placed_at, shipment=Jsonb(parcel))
+        for order_id, (days, parcel) in parcels.items():
+            an_order(db, order_id=order_id, placed_at=days_ago(days), shipment=Jsonb(parcel))
         an_order(db, order_id="ord_8")
     upgrade(before_couriers)
     with psycopg.connect(before_couriers) as db:
@@ -89,6 +95,21 @@ def test_the_parcels_of_orders_become_shipments_and_a_waybill_is_followed_for_it
         ]
         columns = "SELECT count(*) FROM information_schema.columns WHERE (table_name, column_name) = (%s, %s)"
         assert db.execute(columns, ["orders", "shipment"]).fetchone() == (0,)
+
+
+def test_a_parcel_that_nobody_can_be_waiting_for_is_never_looked_up(before_couriers: str) -> None:
+    with psycopg.connect(before_couriers) as db:
+        for order_id, days in {"ord_1": 89, "ord_2": 100, "ord_3": -1}.items():
+            parcel = Jsonb({"courier": "Delhivery", "awb": order_id})
+            an_order(db, order_id=order_id, placed_at=days_ago(days), shipment=parcel)
+    upgrade(before_couriers)
+    with psycopg.connect(before_couriers) as db:
+        statement = "SELECT order_id, status, extract(day FROM now() - asked_at)::int FROM shipments ORDER BY order_id"
+        assert db.execute(statement).fetchall() == [
+            ("ord_1", "registered", 89),
+            ("ord_2", "abandoned", 100),
+            ("ord_3", "registered", 0),
+        ]
 
 
 def test_of_two_orders_that_were_placed_at_once_one_has_the_waybill(before_couriers: str) -> None:
