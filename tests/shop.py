@@ -321,9 +321,9 @@ class Shop:
         return [(type, state) for type, state in self.sql(statement, reference)]
 
     def webhooks_counted(self) -> dict[str, float]:
-        """How many webhooks the gateway counts, by what became of them."""
+        """How many webhooks of Stripe the gateway counts, by what became of them."""
         metrics = self.http.get("/metrics").text
-        found = re.findall(r'countermand_webhooks_total\{.*outcome="(\w+)".*\} (\S+)', metrics)
+        found = re.findall(r'countermand_webhooks_total\{outcome="(\w+)",provider="stripe"\} (\S+)', metrics)
         return {outcome: float(count) for outcome, count in found}
 
     @contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.depot import Depot
 from tests.shop import Shop
 
 #: Log events of what nobody foresaw.
@@ -20,6 +21,12 @@ def _nothing_breaks(request: pytest.FixtureRequest) -> Iterator[None]:
     before = _breakages(shop)
     yield
     assert _breakages(shop)[len(before) :] == []
+
+
+@pytest.fixture
+def depot(shop: Shop) -> Depot:
+    """A depot of that shop."""
+    return Depot(shop)
 
 
 @pytest.fixture

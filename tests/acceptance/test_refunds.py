@@ -166,7 +166,7 @@ def test_a_hold_that_was_not_captured_is_released_instead(shop):
     view = shop.view(purchase.order_id)
     assert (view["status"], view["payment"]["status"], view["payment"]["released"]) == ("pending", "voided", 3800)
     assert refund_of(shop.refund(purchase.order_id))["notPaid"]
-    assert shop.cancel(purchase).json()["payment_action"] == "none"
+    assert shop.cancel(purchase).json()["payment_action"] == "voided"
     assert "refund.created" not in shop.ledger(purchase.reference)
 
 
