@@ -6,40 +6,32 @@ Each function names what is broken, one sentence a violation; the numbers are th
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from functools import cached_property
-from typing import Any
 
 import msgspec
-import psycopg
-from psycopg.rows import dict_row
 
 from shared.domain.edits import EditEvent, EditState
 from shared.domain.emails import Template
 from shared.domain.orders import TRANSITIONS as ORDER_TRANSITIONS
-from shared.domain.orders import OrderEvent, OrderStatus
+from shared.domain.orders import CancellationRefund, OrderEvent, OrderStatus
 from shared.domain.payments import TRANSITIONS as PAYMENT_TRANSITIONS
 from shared.domain.payments import PaymentEvent, PaymentStatus
 from shared.domain.settling import CancellationState
+from shared.providers.razorpay import refund_key
+from tests.faults.parcel_rules import PARCEL_RULES
+from tests.faults.world import CAPTURED, HELD, RELEASED, Row, World, grouped, look, moving
 from tests.shop import Shop, eventually
-
-Row = dict[str, Any]
-
-#: What the provider's ledger calls the release of a hold.
-RELEASED = ("payment_intent.canceled", "payment_intent.expired")
-CAPTURED = "payment_intent.captured"
-#: What it calls a hold, and one that was raised; the amount of either is the whole sum that is held from then on.
-HELD = ("payment_intent.authorized", "payment_intent.incremented")
-
-#: What the causes of alerts about an order's money begin with.
-ABOUT_MONEY = ("void_", "capture_", "captured_", "partly_captured_", "released_", "refund_", "drift:")
-#: What those begin with that tell of a capture which did not take what the order costs.
-TAKEN_OTHERWISE = ("void_", "capture_failed", "captured_", "partly_captured_", "drift:")
 
 #: A moment in an answer: in the fault harness time passes by moving what lies in the rows, and in no answer.
 MOMENT = re.compile(r'"[0-9-]+T[0-9:.]+Z"')
 
+#: What tells a shopper that an order is canceled.
+CANCELS = (
+    Template.ORDER_CANCELED,
+    Template.PAID_ORDER_CANCELED,
+    Template.SHIPMENT_CANCELED,
+    Template.BOOKING_CANCELED,
+)
 HOTEL_MAIL = Template.HOTEL_BOOKING_CANCELED
 
 #: How an edit ends: what it tells the order's timeline, and the status of its answer.
@@ -53,130 +45,11 @@ ENDS: Mapping[str, tuple[EditEvent, tuple[int, ...]]] = {
 UNDER_WAY = (EditEvent.STARTED, EditEvent.UNANSWERED)
 
 
-@dataclass
-class World:
-    """Everything there is to compare, read once; nothing in it may still be moving."""
-
-    rows: Mapping[str, list[Row]]
-    ledger: Mapping[str, list[Row]]
-    requests: Mapping[str, list[Row]]
-    deliveries: Mapping[str, list[Row]]
-
-    @cached_property
-    def orders(self) -> dict[str, Row]:
-        return {order["id"]: order for order in self.rows["orders"]}
-
-    @cached_property
-    def timeline(self) -> dict[str, list[Row]]:
-        return _grouped(self.rows["timeline"], "order_id")
-
-    @cached_property
-    def alarmed(self) -> set[str | None]:
-        """The orders about whose money a person was told, and the matter is still open."""
-        return {
-            alert["order_id"]
-            for alert in self.rows["alerts"]
-            if alert["resolved_at"] is None and alert["cause"].startswith(ABOUT_MONEY)
-        }
-
-    @cached_property
-    def taken_otherwise(self) -> set[str | None]:
-        """The orders of which a person was ever told that not what they cost was captured."""
-        return {alert["order_id"] for alert in self.rows["alerts"] if alert["cause"].startswith(TAKEN_OTHERWISE)}
-
-    @cached_property
-    def fees(self) -> dict[str, int]:
-        """What guests who took their bookings back have paid for that."""
-        done = [each for each in self.rows["guest_cancellations"] if each["state"] == CancellationState.DONE]
-        return {each["order_id"]: each["fee"] for each in done}
-
-    @cached_property
-    def captured_fees(self) -> dict[str, int]:
-        """Those fees that were captured out of what was held: all that the booking is paid with."""
-        taken = {each["order_id"] for each in self.rows["payments"] if 0 < each["captured"] < each["authorized"]}
-        return {order_id: fee for order_id, fee in self.fees.items() if fee and order_id in taken}
-
-    @cached_property
-    def edits(self) -> dict[str, list[Row]]:
-        return _grouped(self.rows["order_edits"], "order_id")
-
-
 def check(shop: Shop, within: float = 60.0) -> None:
     """Wait until nothing moves any more, then fail with every violation there is."""
     eventually(lambda: not moving(shop), within)
     found = violations(look(shop))
     assert not found, "\n".join(found)
-
-
-def moving(shop: Shop) -> list[tuple[Any, ...]]:
-    """Whatever is neither at rest nor waiting for an hour that has not come."""
-    return shop.sql(
-        """
-        SELECT 'intent', id, state FROM intents WHERE state IN ('accepted', 'working')
-        UNION ALL SELECT 'void', id, state FROM voids WHERE state = 'requested'
-        UNION ALL SELECT 'capture', id, state FROM capture_jobs
-            WHERE state = 'active' OR state = 'waiting' AND due_at < now()
-        UNION ALL SELECT 'refund', id, state FROM refunds WHERE state IN ('initiated', 'processing')
-        UNION ALL SELECT 'cancellation', awaits, state FROM guest_cancellations WHERE state = 'settling'
-        UNION ALL SELECT 'edit', id, state FROM order_edits WHERE state = 'authorizing'
-        UNION ALL SELECT 'email', id, state FROM emails WHERE state IN ('pending', 'sending')
-        UNION ALL SELECT 'webhook', id, state FROM webhook_events WHERE state = 'received'
-        UNION ALL SELECT 'message', subject, task FROM outbox o
-            WHERE NOT EXISTS (SELECT FROM capture_jobs j WHERE j.id = o.subject AND j.state = 'waiting')
-        """
-    )
-
-
-def look(shop: Shop) -> World:
-    """Read the mesh's rows, the provider's ledger and requests, and the mailbox's ledger."""
-
-    def ask(stand_in: str, path: str) -> list[Row]:
-        found: list[Row] = shop.outside.get(f"{shop.urls[stand_in]}/_sandbox/{path}").json()
-        return found
-
-    with psycopg.connect(shop.settings.database_url, row_factory=dict_row) as connection:
-        return world(
-            rows(connection),
-            ledger=ask("stripe", "ledger"),
-            requests=ask("stripe", "requests"),
-            deliveries=ask("mailbox", "ledger"),
-        )
-
-
-def rows(connection: psycopg.Connection[Row]) -> dict[str, list[Row]]:
-    """All rows of a mesh, as they stand at one moment."""
-    tables = (
-        "orders",
-        "order_lines",
-        "order_edits",
-        "stock",
-        "payment_collections",
-        "payments",
-        "capture_jobs",
-        "voids",
-        "refunds",
-        "guest_tokens",
-        "guest_cancellations",
-        "intents",
-        "emails",
-        "timeline",
-        "alerts",
-    )
-    with connection.transaction():
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        found = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}  # noqa: S608
-    found["timeline"].sort(key=lambda entry: entry["id"])
-    return found
-
-
-def world(rows: Mapping[str, list[Row]], *, ledger: list[Row], requests: list[Row], deliveries: list[Row]) -> World:
-    """What was read, put together by what it is about."""
-    return World(
-        rows=rows,
-        ledger=_grouped(ledger, "payment_intent"),
-        requests=_grouped(requests, "object"),
-        deliveries=_grouped(deliveries, "message_id"),
-    )
 
 
 def violations(world: World) -> list[str]:
@@ -210,8 +83,9 @@ def canceled_stays_canceled(world: World) -> Iterator[str]:
         amounts: Counter[str] = Counter()
         for effect in world.ledger.get(payment["reference"], []):
             amounts[effect["operation"]] += effect["amount"]
-        fee = world.fees.get(order["id"], 0)
-        kept = amounts[CAPTURED] - fee > amounts["refund.created"] - amounts["refund.failed"]
+        share = order["shipping"] if order["cancellation_refund"] == CancellationRefund.LESS_SHIPPING else 0
+        share += world.fees.get(order["id"], 0)
+        kept = amounts[CAPTURED] - share > amounts["refund.created"] - amounts["refund.failed"]
         is_known = order["cancellation_refund"] == "skipped" or order["id"] in world.alarmed
         if order["status"] == OrderStatus.CANCELED and kept and not is_known:
             yield f"2: order {order['id']} is canceled, its money was taken, and nobody was told"
@@ -230,19 +104,35 @@ def one_operation_has_one_key(world: World) -> Iterator[str]:
     rows = [("cancel", "void", row) for row in world.rows["voids"]]
     rows += [("capture", "capture", row) for row in world.rows["capture_jobs"]]
     rows += [("increment", "increment", row) for row in world.rows["order_edits"] if row["payment_id"]]
-    expected: dict[tuple[str, str], set[str]] = defaultdict(set)
+    expected: dict[tuple[str, str], set[str | None]] = defaultdict(set)
     for operation, prefix, row in rows:
-        expected[payments[row["payment_id"]], operation].add(f"{prefix}:{row['id']}")
+        is_keyed = operation != "capture" or row["payment_id"] not in world.at_razorpay  # which knows no key for it
+        expected[payments[row["payment_id"]], operation].add(f"{prefix}:{row['id']}" if is_keyed else None)
     for refund in world.rows["refunds"]:
-        key = refund["key"] or f"refund:{refund['id']}"
-        keys = {f"{key}:{generation}" for generation in range(1, refund["generation"] + 1)}
-        keys |= {key} if refund["key"] else set()
-        expected[payments[refund["payment_id"]], "refund"] |= keys
+        expected[payments[refund["payment_id"]], "refund"] |= _keys(world, refund)
     for reference in payments.values():
         for request in world.requests.get(reference, []):
             operation, key = request["operation"], request["idempotency_key"]
             if operation in ("cancel", "capture", "refund", "increment") and key not in expected[reference, operation]:
                 yield f"3: {operation} of {reference} was asked for under the key {key}"
+
+
+def one_promise_is_one_refund(world: World) -> Iterator[str]:
+    """3. However often it was asked for, a refund of ours was made once; one that failed may be made again."""
+    payments = {payment["id"]: payment["reference"] for payment in world.rows["payments"]}
+    for refund in world.rows["refunds"]:
+        effects = world.ledger.get(payments[refund["payment_id"]], [])
+        failed = {effect["object"] for effect in effects if effect["operation"] == "refund.failed"}
+        keys = _keys(world, refund)
+        made = [
+            effect["amount"]
+            for effect in effects
+            if effect["operation"] == "refund.created"
+            and effect["idempotency_key"] in keys
+            and effect["object"] not in failed
+        ]
+        if made not in ([], [refund["amount"]]):
+            yield f"3: refund {refund['id']} of {refund['amount']} was made as {made}"
 
 
 def every_intent_has_its_answer(world: World) -> Iterator[str]:
@@ -266,7 +156,7 @@ def stock_returns_once(world: World) -> Iterator[str]:
             yield f"5: order {line['order_id']} is canceled and still holds {line['reserved']} {line['sku']}"
     for edit in world.rows["order_edits"]:
         reserved[edit["sku"]] += edit["units"]
-    told = _grouped([intent for intent in world.rows["intents"] if intent["operation"] == "set_stock"], "subject")
+    told = grouped([intent for intent in world.rows["intents"] if intent["operation"] == "set_stock"], "subject")
     for stock in world.rows["stock"]:
         levels = [intent["payload"]["quantity"] for intent in told.get(stock["sku"], [])]
         # What was told once, before anything was sold, is what there must be, but for what is sold.
@@ -318,8 +208,7 @@ def the_timeline_explains_every_state(world: World) -> Iterator[str]:
 
 def the_shopper_is_told_once(world: World) -> Iterator[str]:
     """Of every cancel there is one e-mail; one that came twice came under one Message-ID, after a lost answer."""
-    cancels = Template.ORDER_CANCELED, Template.PAID_ORDER_CANCELED, Template.BOOKING_CANCELED
-    letters = Counter(email["order_id"] for email in world.rows["emails"] if email["template"] in cancels)
+    letters = Counter(email["order_id"] for email in world.rows["emails"] if email["template"] in CANCELS)
     for order_id, order in world.orders.items():
         if (order["status"] == OrderStatus.CANCELED) != (letters[order_id] == 1):
             yield f"mail: order {order_id} is {order['status']} and has {letters[order_id]} e-mails"
@@ -332,8 +221,8 @@ def the_shopper_is_told_once(world: World) -> Iterator[str]:
 
 def a_collection_says_what_an_order_costs(world: World) -> Iterator[str]:
     """Lines with tax, and shipping, come to the collection's amount; its payments bring it, and captures take it."""
-    lines = _grouped(world.rows["order_lines"], "order_id")
-    payments = _grouped(world.rows["payments"], "order_id")
+    lines = grouped(world.rows["order_lines"], "order_id")
+    payments = grouped(world.rows["payments"], "order_id")
     captures = {job["payment_id"] for job in world.rows["capture_jobs"] if job["state"] == "done"}
     for collection in world.rows["payment_collections"]:
         order = world.orders[collection["order_id"]]
@@ -399,7 +288,7 @@ def a_guest_pays_the_fee_and_hears_of_it(world: World) -> Iterator[str]:
     """
     payments = {payment["order_id"]: payment for payment in world.rows["payments"]}
     used = {token["id"] for token in world.rows["guest_tokens"] if token["used_at"]}
-    answers = _grouped([each for each in world.rows["intents"] if each["operation"] == "cancel_booking"], "subject")
+    answers = grouped([each for each in world.rows["intents"] if each["operation"] == "cancel_booking"], "subject")
     letters = Counter(mail["order_id"] for mail in world.rows["emails"] if mail["template"] == HOTEL_MAIL)
     for each in world.rows["guest_cancellations"]:
         name, order = f"booking: {each['order_id']}", world.orders[each["order_id"]]
@@ -429,6 +318,7 @@ RULES: tuple[Callable[[World], Iterator[str]], ...] = (
     money_moves_one_way,
     canceled_stays_canceled,
     one_operation_has_one_key,
+    one_promise_is_one_refund,
     every_intent_has_its_answer,
     stock_returns_once,
     rows_agree_with_the_provider,
@@ -438,17 +328,19 @@ RULES: tuple[Callable[[World], Iterator[str]], ...] = (
     an_order_waits_for_its_edit,
     an_edit_is_told_of_once,
     a_guest_pays_the_fee_and_hears_of_it,
+    *PARCEL_RULES,
 )
+
+
+def _keys(world: World, refund: Row) -> set[str]:
+    """Every key under which a provider may have been asked for a refund, as it is written there."""
+    key = refund["key"] or f"refund:{refund['id']}"
+    keys = {f"{key}:{generation}" for generation in range(1, refund["generation"] + 1)}
+    keys |= {key} if refund["key"] else set()
+    return {refund_key(each) for each in keys} if refund["payment_id"] in world.at_razorpay else keys
 
 
 def _with_tax(line: Row) -> int:
     """What a line costs, reckoned without the mesh's own functions; half a minor unit is rounded up."""
     net = Decimal(line["quantity"] * line["unit_price"])
     return int((net * (1 + line["tax_rate"])).quantize(Decimal(1), ROUND_HALF_UP))
-
-
-def _grouped(rows: list[Row], column: str) -> dict[str, list[Row]]:
-    groups: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        groups[row[column]].append(row)
-    return groups

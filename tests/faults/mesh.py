@@ -217,7 +217,7 @@ class Mesh(Shop):
         with psycopg.connect(self.settings.database_url) as connection:
             connection.execute("SET session_replication_role = replica")  # no trigger fires
             connection.execute("SET deadlock_timeout = '1min'")  # a worker that locks rows meanwhile gives way
-            connection.execute("TRUNCATE orders, stock, intents, outbox, webhook_events CASCADE")
+            connection.execute("TRUNCATE orders, stock, intents, outbox, webhook_events, courier_events CASCADE")
 
     @contextmanager
     def postgres_unreachable(self) -> Iterator[None]:

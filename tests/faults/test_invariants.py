@@ -1,13 +1,13 @@
 """The check of the invariants: it finds nothing in a world that is right, and every way in which one goes wrong."""
 
-import copy
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.faults import invariants
-from tests.faults.invariants import CAPTURED, RULES, Row, World
+from tests.faults.invariants import RULES
 from tests.faults.mesh import RECOVERY, Mesh
+from tests.faults.world import CAPTURED, Row, World
 from tests.shop import eventually
 
 
@@ -194,19 +194,19 @@ def test_a_world_that_is_right_breaks_no_rule(world: World) -> None:
 @pytest.mark.parametrize("what", BROKEN)
 def test_it_is_found_that(world: World, what: str) -> None:
     number, break_it = BROKEN[what]
-    broken = World(*copy.deepcopy((world.rows, world.ledger, world.requests, world.deliveries)))
+    broken = world.copied()
     break_it(broken)
     assert any(violation.startswith(f"{number}: ") for violation in violations(broken))
 
 
 def test_a_difference_to_the_provider_is_right_when_a_person_was_told_of_it(world: World) -> None:
-    differing = World(*copy.deepcopy((world.rows, world.ledger, world.requests, world.deliveries)))
+    differing = world.copied()
     effects(differing, "voided").pop()
     order_id = row(differing, "payments", status="voided")["order_id"]
     alert = {"cause": "void_failed:void_1", "order_id": order_id, "resolved_at": None}
     differing.rows["alerts"].append(alert)
     assert violations(differing) == []
     alert["cause"] = "email_refused:mail_1"
-    differing = World(differing.rows, differing.ledger, differing.requests, differing.deliveries)
+    differing = differing.copied()
     assert [violation[:2] for violation in violations(differing)] == ["6:"]
     assert CAPTURED not in [effect["operation"] for effect in effects(differing, "voided")]

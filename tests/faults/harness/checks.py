@@ -51,10 +51,22 @@ def the_rules_hold(rig: Rig) -> Iterator[str]:
     yield from invariants.violations(rig.look())
 
 
+def what_was_told_was_seen(rig: Rig) -> Iterator[str]:
+    """A parcel of which its courier told us anything shows its last scan: here nobody scans and says nothing of it."""
+    told = rig.query("SELECT * FROM shipments WHERE awb IN (SELECT awb FROM courier_events)")
+    scans = rig.look().scans if told else {}
+    for parcel in told:
+        shown = [parcel["status_type"], parcel["courier_status"], parcel["status_code"]]
+        last = [scans[parcel["awb"]][-1][column] or None for column in ("status_type", "status", "code")]
+        if shown != last:
+            yield f"seen: parcel {parcel['id']} shows {shown}, and its courier {last}"
+
+
 CHECKS: tuple[Callable[[Rig], Iterator[str]], ...] = (
     nothing_moves,
     nothing_broke,
     the_rules_hold,
+    what_was_told_was_seen,
     answers_are_given_again,
 )
 

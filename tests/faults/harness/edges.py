@@ -6,10 +6,11 @@ commits, and the one method of requests and of smtplib through which everything 
 
 import re
 import smtplib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -19,9 +20,9 @@ from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 
 from sandbox.http import Router
-from sandbox.stripe.endpoints import ENDPOINTS
 from shared.db import Database
 from tests.faults.harness.boundaries import Cut, Killed, Kind, Process, boundary, running
+from tests.faults.harness.standins import ENDPOINTS
 
 #: A turn may take longer than the mesh's patience with a lock, on a machine that is busy with other things; what
 #: happens when the patience ends is tried with `hasty` locks.  No test here kills Postgres, so nothing need be synced.
@@ -34,6 +35,17 @@ READS = re.compile(r"\s*SELECT\b(?!.*\bFOR (NO KEY )?UPDATE\b)", re.IGNORECASE |
 
 #: A lock is not waited for, as if the mesh's patience had ended.
 HASTY = "SET LOCAL lock_timeout = '1ms'"
+
+
+def called(stand_in: str, operation: str) -> str:
+    """The name of an operation over all stand-ins, such as `razorpay.capture`; Stripe's go without its name."""
+    return operation if stand_in == "stripe" else f"{stand_in}.{operation}"
+
+
+def place(called: str) -> tuple[str, str]:
+    """The stand-in that has the operation of this name, and what it calls it."""
+    stand_in, _, operation = called.rpartition(".")
+    return stand_in or "stripe", operation
 
 
 class Locks:
@@ -165,10 +177,11 @@ class Timeout:
 class Wires:
     """Every HTTP request of an SDK and every mail, each a boundary; some requests get no answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, urls: Mapping[str, str]) -> None:
+        """`urls` is where each stand-in is reached, by which its operations are told apart."""
         self._timeouts: list[Timeout] = []
         self._kept_open: set[HTTPAdapter | smtplib.SMTP] = set()
-        self._endpoints = Router(ENDPOINTS)
+        self._routes = {urlsplit(url).netloc: (name, Router(ENDPOINTS[name])) for name, url in urls.items()}
 
     def time_out(self, operation: str, *, effect: bool, then: Callable[[], object] = lambda: None) -> None:
         """Let the next request of this kind run out of its client's patience, without anybody waiting for that."""
@@ -216,5 +229,7 @@ class Wires:
 
     def _operation(self, prepared: PreparedRequest) -> str:
         """What the stand-in calls it."""
-        found = self._endpoints.find(str(prepared.method), prepared.path_url.partition("?")[0])
-        return found[0].operation if found else prepared.path_url
+        url = urlsplit(str(prepared.url))
+        name, router = self._routes[url.netloc]
+        found = router.find(str(prepared.method), url.path)
+        return called(name, found[0].operation) if found else url.path

@@ -17,9 +17,12 @@ from shared.settings import Settings
 from tests.faults.harness.rig import Rig
 from tests.faults.harness.standins import StandIns
 
+#: What would come again and again: a sync for as long as a parcel is under way, a look at a hold until it has lapsed.
+SELDOM = {"COUNTERMAND_DELHIVERY_AUTO_SYNC_ENABLED": "false", "COUNTERMAND_LAPSE_WATCH": "345600"}
+
 
 class House:
-    """A Postgres, a provider and a mail server for any number of rigs, one after the other."""
+    """A Postgres, the providers, a courier and a mail server for any number of rigs, one after the other."""
 
     def __init__(self, root: Path) -> None:
         self._stack = Stack(root / "stack", StackOptions(only=("postgres",)))
@@ -29,8 +32,9 @@ class House:
         self._stack.start()
         self._stand_ins.start()
         self._environment = self._stack.environment() | {
-            "COUNTERMAND_STRIPE_API_BASE": self._stand_ins.stripe_url,
+            **{f"COUNTERMAND_{name.upper()}_API_BASE": url for name, url in self._stand_ins.urls.items()},
             "COUNTERMAND_SMTP_PORT": str(self._stand_ins.smtp_port),
+            **SELDOM,
         }
         self._celery = self._import_workers()
         return self

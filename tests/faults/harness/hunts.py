@@ -9,9 +9,12 @@ from shared.queues import Task
 from shared.store.outbox import Message
 from tests.faults.harness.boundaries import Boundary, Crash, Cut, Killed, Kind, Process, Side
 from tests.faults.harness.checks import violations
-from tests.faults.harness.faults import FAULTS
-from tests.faults.harness.operations import OPERATIONS, arrived, cancel_by_shopper, unanswered
+from tests.faults.harness.edges import called, place
+from tests.faults.harness.faults import FAULTS, befalls
+from tests.faults.harness.operations import OPERATIONS
+from tests.faults.harness.parcels import at_the_door, comes_back, hint, sent
 from tests.faults.harness.rig import Rig, Sale, Start
+from tests.faults.harness.sales import arrived, cancel_by_shopper, unanswered
 from tests.faults.harness.scheduler import Script, interleavings, together
 
 
@@ -19,7 +22,8 @@ def killed(rig: Rig, name: str) -> Iterator[str]:
     """One dry run counts the boundaries of an operation; then its process ends at each of them, before and after."""
     boundaries = carry_out(rig, name)
     yield from violations(rig)
-    for crash, redelivers in crashes(boundaries):
+    spared = OPERATIONS[name].spares
+    for crash, redelivers in crashes([each for each in boundaries if each.process not in spared]):
         where = f"{crash.end.__name__} {crash.side} {boundaries[crash.number - 1]}"
         carry_out(rig, name, crash, redelivers=redelivers)
         if rig.boundaries.crash is not None:
@@ -94,6 +98,30 @@ def hurried(rig: Rig) -> Iterator[str]:
         yield from found
 
 
+def told_meanwhile(rig: Rig) -> Iterator[str]:
+    """A parcel turns back, and its courier tells of it, while somebody looks who may have seen it on its way."""
+
+    def play(script: Script) -> list[str]:
+        rig.reset()
+        sale = rig.offer()
+        sent(at_the_door)(rig, sale)
+        look = rig.outboxed(Task.TRACK_SHIPMENT)
+        if look is None:
+            raise LookupError("the parcel is not to be looked at")
+
+        def turn_back(process: Process) -> None:
+            comes_back(rig, sale)
+            rig.ask(hint(rig, sale), process)
+            rig.run(rig.transport.take(), process)
+
+        turns = together(rig, script, {"looks": lambda process: rig.run(look, process), "tells": turn_back})
+        rig.settle()
+        return [f"{' '.join(turns)}: {violation}" for violation in violations(rig)]
+
+    for found in interleavings(play):
+        yield from found
+
+
 def both(rig: Rig, sale: Sale, names: tuple[str, str]) -> list[Message]:
     """Get one order ready for both, and return the messages that begin them; a request is taken in before."""
     for name in names:
@@ -103,17 +131,23 @@ def both(rig: Rig, sale: Sale, names: tuple[str, str]) -> list[Message]:
 
 
 def misbehaved(rig: Rig, name: str, fault: str) -> Iterator[str]:
-    """The provider misbehaves once at the operation's call; then also at the next call and when it is read back."""
-    called = str(OPERATIONS[name].calls)
-    for more in ((), (called, "retrieve")):
+    """Somebody misbehaves once at the operation's call; then also at the next call and when it is read back."""
+    call = str(OPERATIONS[name].calls)
+    for more in ((), (call, read_back(call))):
         rig.reset()
         start = begin(rig, rig.offer(), name)
-        for operation in (called, *more):
-            if not (fault == "declined" and operation == "retrieve"):  # nobody declines to be read
-                FAULTS[fault](rig, operation)
+        for each in (call, *more):
+            if befalls(fault, each):  # nobody declines to be read
+                FAULTS[fault](rig, each)
         rig.start(start)
         rig.settle()
-        yield from (f"{fault} of {(called, *more)}: {violation}" for violation in violations(rig))
+        yield from (f"{fault} of {(call, *more)}: {violation}" for violation in violations(rig))
+
+
+def read_back(call: str) -> str:
+    """What is asked to find out what became of a call."""
+    stand_in, _ = place(call)
+    return called(stand_in, "track" if stand_in == "delhivery" else "retrieve")
 
 
 def begin(rig: Rig, sale: Sale, name: str) -> Start:

@@ -1,9 +1,7 @@
 """The rig: one order and all that happens to it, with the test in the place of the broker, the clock and the kill."""
 
 import contextlib
-import json
 import random
-import time
 import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -28,9 +26,10 @@ from shared.db import Database
 from shared.queues import Task
 from shared.settings import Settings
 from shared.store.outbox import Message
-from tests.faults import invariants
+from tests.faults import world
 from tests.faults.harness import edges
 from tests.faults.harness.boundaries import Boundaries, Process
+from tests.faults.harness.hooks import Hook
 from tests.faults.harness.standins import StandIns
 from tests.faults.harness.transport import Transport
 from tests.shop import RAISABLE
@@ -74,22 +73,6 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Webhook:
-    """What the provider tells of one of its objects; sent again it is the same event."""
-
-    type: str
-    object: dict[str, Any] = field(hash=False)
-    event_id: str = field(default_factory=lambda: f"evt_{uuid.uuid4().hex}")
-
-    @property
-    def body(self) -> str:
-        """The event in the provider's form."""
-        event = {"id": self.event_id, "object": "event", "type": self.type, "livemode": False}
-        when = {"api_version": "2026-10-28.endive", "created": 1_790_000_000}
-        return json.dumps(event | when | {"data": {"object": self.object}})
-
-
-@dataclass(frozen=True)
 class Sale:
     """An order of two units, and the money that is held for it."""
 
@@ -101,7 +84,7 @@ class Sale:
 
 
 #: What begins an operation.
-Start = Request | Webhook | Message
+Start = Request | Hook | Message
 
 
 class Rig:
@@ -116,16 +99,16 @@ class Rig:
         self.transport = Transport()
         self.boundaries = Boundaries()
         self.locks = edges.Locks()
-        self.wires = edges.Wires()
+        self.wires = edges.Wires(stand_ins.urls)
         #: Whether a message is delivered again whose process was killed; a broker may lose it as well.
         self.redelivers = True
         #: Every request a client has sent, and whether it was answered: those that were not are sent again.
         self.asked: dict[str, Request] = {}
-        self.unanswered: list[Request | Webhook] = []
+        self.unanswered: list[Request | Hook] = []
         self.log: list[Any] = []
         self.deadlocks = 0
-        #: The last effect, request and mail of the scenarios before.
-        self._seen = [0, 0, 0]
+        #: The last row of each record of the scenarios before.
+        self._seen = dict.fromkeys(world.RECORDS, 0)
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -178,10 +161,9 @@ class Rig:
         self.asked, self.unanswered = {}, []
         self.log.clear()
         self.deadlocks = 0
-        seen = self.stand_ins.effects, self.stand_ins.requests, self.stand_ins.deliveries
-        self._seen = [
-            max(before, *(row["seq"] for row in look(before)), 0) for look, before in zip(seen, self._seen, strict=True)
-        ]
+        self.stand_ins.forget_holds()
+        for record, rows in self._records().items():
+            self._seen[record] = max((row["seq"] for row in rows), default=self._seen[record])
         random.seed(0)  # of the pauses' jitter
 
     def behave(self) -> None:
@@ -227,13 +209,14 @@ class Rig:
         }
         return Sale(order_id, reference, "cus_1", body)
 
-    def ask(self, request: Request | Webhook) -> Result | None:
+    def ask(self, request: Request | Hook, process: Process | None = None) -> Result | None:
         """Send a request or an event, and wait for nothing but its acceptance; None when the gateway died over it."""
         if isinstance(request, Request):
             self.asked[request.key] = request
-            process = Process(f"{request.method} {request.path.rpartition('/')[2]}", self.boundaries)
+            name = f"{request.method} {request.path.rpartition('/')[2]}"
         else:
-            process = Process(request.type, self.boundaries)
+            name = request.type
+        process = process or Process(name, self.boundaries)
         answer = None
         with process.running():
             answer = self._send(request)
@@ -246,12 +229,10 @@ class Rig:
         """Repeat a request, as a client does who wants to know its answer."""
         return self._send(request)
 
-    def _send(self, request: Request | Webhook) -> Result:
-        if isinstance(request, Webhook):
-            secret, now = self.settings.stripe_webhook_secrets[-1], int(time.time())
-            signature = stripe.WebhookSignature.generate_signature_header(request.body, secret, now)
-            headers = {"Stripe-Signature": signature}
-            answer = self._gateway.simulate_post("/webhooks/stripe", headers=headers, body=request.body)
+    def _send(self, request: Request | Hook) -> Result:
+        if isinstance(request, Hook):
+            headers = request.headers(self.settings)
+            answer = self._gateway.simulate_post(request.path, headers=headers, body=request.body)
             assert answer.status_code in (200, 503), answer.text
             return answer
         headers = request.headers | {"Idempotency-Key": request.key, "Prefer": "respond-async"}
@@ -317,7 +298,7 @@ class Rig:
         with self.monitor.transaction():
             self.monitor.execute("SET LOCAL session_replication_role = replica")
             self.monitor.execute(self._age_rows, {"seconds": seconds})
-        self.stand_ins.age_keys(seconds)
+        self.stand_ins.pass_time(seconds)
 
     def hurry(self, sale: Sale) -> None:
         """Make the capture of an order due with its grace period still open.
@@ -379,16 +360,16 @@ class Rig:
         self.transport.take_all(task, subject)
         return Message(task, subject)
 
-    def look(self) -> invariants.World:
-        """Everything there is to compare: rows, the provider's ledger and requests, the mailbox's ledger."""
-        effects, requests, deliveries = self._seen
-        asked = self.stand_ins.requests(requests)
-        return invariants.world(
-            invariants.rows(self.monitor),
-            ledger=self.stand_ins.effects(effects),
-            requests=[each for each in asked if not (each["idempotency_key"] or "").startswith(DASHBOARD)],
-            deliveries=self.stand_ins.deliveries(deliveries),
-        )
+    def look(self) -> world.World:
+        """Everything there is to compare: rows, and what the outside world has on record."""
+        records = self._records()
+        asked = records["stripe", "requests"]
+        ours = [each for each in asked if not (each["idempotency_key"] or "").startswith(DASHBOARD)]
+        return world.world(world.rows(self.monitor), records | {("stripe", "requests"): ours})
+
+    def _records(self) -> dict[tuple[str, str], list[dict[str, Any]]]:
+        """What the outside world has on record of this scenario."""
+        return {record: self.stand_ins.record(*record, since) for record, since in self._seen.items()}
 
     @cached_property
     def _tables(self) -> dict[str, list[str]]:

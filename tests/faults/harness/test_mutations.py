@@ -3,7 +3,7 @@
 import re
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,13 @@ import pytest
 from sqlalchemy import TextClause, text
 
 from shared.providers.ports import PaymentProvider
+from shared.queues import Task
 from shared.store.edits import Raise
+from shared.store.looks import Parcel
 from shared.store.payments import Capture, Hold
 from shared.store.refunds import Refund
 from tests.faults.harness.house import House
-from tests.faults.harness.hunts import killed, raced
+from tests.faults.harness.hunts import killed, raced, told_meanwhile
 from tests.faults.harness.rig import Rig
 
 #: How a statement looks for the edit that its order waits for.
@@ -98,6 +100,16 @@ def short_transactions(rig: Rig, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(void, "call", call_inside)
 
 
+def looks_again(rig: Rig, patch: pytest.MonkeyPatch) -> None:
+    """Whoever looks at a parcel does not mind what its courier says meanwhile."""
+
+    def strike(work: Any, looked_at: Sequence[Parcel]) -> None:
+        for parcel in looked_at:
+            work.strike(Task.TRACK_SHIPMENT, parcel.id)
+
+    patch.setattr(sys.modules["workers.courier"], "strike_unless_heard", strike)
+
+
 PHOTO_FINISH = ("cancel", "capture")
 TWO_REFUNDS = ("refund", "refund of most")
 TWO_EDITS = ("edit", "edit")
@@ -106,6 +118,9 @@ CAPTURE_AND_EDIT = ("capture", "authorize edit")
 TWO_CANCELS = ("cancel", "cancel, signed in")
 
 TWO_GUESTS = ("guest cancel", "guest cancel")
+
+TWO_SYNCS = ("sync order of what is being paid", "sync order of what is being paid")
+COURIER_AND_SHOPPER = ("track before pickup", "cancel")
 
 #: Without the locks alone, a task runs against the wall in SQL that stands behind them, which no task may.
 MUTATIONS: Mapping[str, Mutation] = {
@@ -141,6 +156,14 @@ MUTATIONS: Mapping[str, Mutation] = {
     "the derived key of a refund": Mutation(derived_keys, lambda rig: killed(rig, "refund"), "3: "),
     "the derived key of a guest's refund": Mutation(derived_keys, lambda rig: killed(rig, "guest cancel"), "3: "),
     "the derived key of an edit": Mutation(derived_keys, lambda rig: killed(rig, "edit"), "3: "),
+    "the derived key of a refund at Razorpay": Mutation(
+        derived_keys, lambda rig: killed(rig, "refund at Razorpay"), "3: "
+    ),
+    "the row locks, with a courier": Mutation(row_locks, lambda rig: raced(rig, COURIER_AND_SHOPPER), "broke: "),
+    "the unique key of a courier's request": Mutation(
+        index("intents_key"), lambda rig: raced(rig, TWO_SYNCS), "parcel: "
+    ),
+    "the look again for what was heard meanwhile": Mutation(looks_again, told_meanwhile, "seen: "),
     "the derived key of a capture": Mutation(derived_keys, lambda rig: killed(rig, "capture"), "3: "),
 }
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.faults.harness.hunts import hurried, raced
+from tests.faults.harness.hunts import hurried, raced, told_meanwhile
 from tests.faults.harness.operations import HASTY, PAIRS
 from tests.faults.harness.rig import Rig
 
@@ -22,3 +22,7 @@ def test_the_same_when_nobody_waits_for_a_lock(rig: Rig, names: tuple[str, str])
 
 def test_an_edit_is_decided_in_any_interleaving_with_a_twin_that_still_asks(rig: Rig) -> None:
     assert list(hurried(rig)) == []
+
+
+def test_what_a_courier_tells_while_somebody_looks_is_looked_at(rig: Rig) -> None:
+    assert list(told_meanwhile(rig)) == []

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.faults.harness.checks import violations
-from tests.faults.harness.operations import one_more, registered, unanswered
 from tests.faults.harness.rig import Rig
+from tests.faults.harness.sales import one_more, registered, unanswered
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.faults.harness.checks import violations
 from tests.faults.harness.faults import FAULTS
-from tests.faults.harness.operations import elsewhere, registered
 from tests.faults.harness.rig import MUG, SKU, Request, Rig, Sale
+from tests.faults.harness.sales import elsewhere, registered
 
 #: What one unit costs and its tax; at some a line's tax is not a whole cent, or half a one.
 PRICES = {SKU: (1500, Decimal("0.10")), MUG: (800, Decimal("0.05"))}

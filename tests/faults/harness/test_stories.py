@@ -11,8 +11,20 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from tests.faults.harness.boundaries import Crash, Cut, Killed, Side
 from tests.faults.harness.checks import violations
-from tests.faults.harness.faults import FAULTS
-from tests.faults.harness.operations import (
+from tests.faults.harness.faults import FAULTS, befalls
+from tests.faults.harness.parcels import (
+    Payment,
+    announced,
+    at_razorpay,
+    at_stripe,
+    at_the_door,
+    hint,
+    reference,
+    sync_of_order,
+    waybill,
+)
+from tests.faults.harness.rig import Request, Rig, Sale
+from tests.faults.harness.sales import (
     another,
     approval,
     booked,
@@ -32,8 +44,8 @@ from tests.faults.harness.operations import (
     registration,
     told,
 )
-from tests.faults.harness.rig import Request, Rig, Sale
 from tests.faults.harness.scheduler import Script, together
+from tests.faults.harness.standins import COMES_BACK, DELIVERED, UNDER_WAY
 
 #: Steps that a run must take at least.
 STEPS = 2000
@@ -41,8 +53,15 @@ STEPS = 2000
 #: Seconds: less than the patience with a message, more than it, longer than a lease, and the grace period.
 WAITS = (1.0, 31.0, 121.0, 3600.0)
 
-#: The requests at which the provider may misbehave.
-CALLS = ("cancel", "capture", "increment", "refund", "retrieve")
+#: The requests at which a provider or the courier may misbehave.
+CALLS = (
+    *("cancel", "capture", "increment", "refund", "retrieve"),
+    *("razorpay.capture", "razorpay.refund", "razorpay.retrieve"),
+    *("delhivery.cancel", "delhivery.track"),
+)
+
+#: How it may misbehave at each.
+MISFORTUNES = [(call, fault) for call in CALLS for fault in sorted(FAULTS) if befalls(fault, call)]
 
 #: What somebody may do at the provider's dashboard, with its parameters.
 DASHBOARDS: dict[str, dict[str, Any]] = {
@@ -90,10 +109,19 @@ class Story(RuleBasedStateMachine):
         super().__init__()
         self.rig.reset()
         self.sale = self.rig.offer()
+        #: Whether the parcel has come back, or arrived.
+        self.has_ended = False
 
-    @initialize(told=st.booleans(), delivered=st.booleans(), fate=fates)
-    def begin(self, told: bool, delivered: bool, fate: Fate) -> None:
-        """Most stories are about an order that the mesh knows."""
+    @initialize(
+        told=st.booleans(),
+        delivered=st.booleans(),
+        pay=st.none() | st.sampled_from((at_stripe, at_razorpay, at_the_door)),
+        fate=fates,
+    )
+    def begin(self, told: bool, delivered: bool, pay: Payment | None, fate: Fate) -> None:
+        """Most stories are about an order that the mesh knows, and many of one that goes out by a parcel."""
+        if pay:
+            self.sale.body.update(pay(self.rig, self.sale) | announced(self.rig, self.sale))
         if told:
             self.rig.ask(registration(self.rig, self.sale))
         self._prepare(fate)
@@ -180,10 +208,10 @@ class Story(RuleBasedStateMachine):
 
     # The outside world
 
-    @rule(operation=st.sampled_from(CALLS), fault=st.sampled_from(sorted(FAULTS)))
-    def misbehave(self, operation: str, fault: str) -> None:
-        if (operation, fault) != ("retrieve", "declined"):
-            FAULTS[fault](self.rig, operation)
+    @rule(misfortune=st.sampled_from(MISFORTUNES))
+    def misbehave(self, misfortune: tuple[str, str]) -> None:
+        call, fault = misfortune
+        FAULTS[fault](self.rig, call)
 
     @rule(operation=st.sampled_from(("rcpt", "data")), fault=st.sampled_from(("451", "drop_before", "drop_after")))
     def lose_mail(self, operation: str, fault: str) -> None:
@@ -201,6 +229,22 @@ class Story(RuleBasedStateMachine):
     @rule()
     def let_the_hold_lapse(self) -> None:
         self.rig.stand_ins.expire(self.sale.reference)
+        if self.sale.body["payment"]["provider"] == "razorpay":
+            self.rig.stand_ins.lapse(reference(self.sale))
+
+    @precondition(lambda self: "shipment" in self.sale.body and not self.has_ended)
+    @rule(scan=st.sampled_from((UNDER_WAY, COMES_BACK, DELIVERED)), fate=fates)
+    def hear_from_the_courier(self, scan: tuple[str, str], fate: Fate) -> None:
+        self._prepare(fate)
+        self.has_ended = scan is not UNDER_WAY
+        self.rig.stand_ins.scan(waybill(self.sale), scan, picked_up=True)
+        self.rig.ask(hint(self.rig, self.sale))
+
+    @precondition(lambda self: "shipment" in self.sale.body)
+    @rule(fate=fates)
+    def look_at_the_parcel(self, fate: Fate) -> None:
+        self._prepare(fate)
+        self.rig.ask(sync_of_order(self.rig, self.sale))
 
     def teardown(self) -> None:
         self.rig.boundaries.crash = None
