@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("tests.depot", "tests.problems", "tests.races", "tests.shop")
+pytest.register_assert_rewrite("tests.depot", "tests.outside", "tests.problems", "tests.races", "tests.shop")
 
 from sandbox.stack import Stack, StackOptions  # noqa: E402  # what follows is rewritten to explain its assertions
 from tests.brokers import rabbitmq  # noqa: E402

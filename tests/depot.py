@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 
 from shared.queues import Task
-from tests.shop import Shop, eventually
+from tests.outside import Outside
+from tests.shop import eventually
 
 #: What an order costs, in paise: two units with their tax, and the shipping.
 PRICE, SHIPPING = 3800, 500
@@ -42,12 +43,8 @@ class Parcel:
         return {"x-modification-token": self.token}
 
 
-class Depot:
-    """Acts at Razorpay's and Delhivery's stand-ins, and looks at what they have on record."""
-
-    def __init__(self, shop: Shop) -> None:
-        self.shop = shop
-        self.razorpay, self.delhivery = shop.urls["razorpay"], shop.urls["delhivery"]
+class Depot(Outside):
+    """Sells, sends and takes back, and looks at what everybody has on record of it."""
 
     # What is bought
 
@@ -55,21 +52,6 @@ class Depot:
         """Pay at Razorpay's checkout, in paise; returns the payment."""
         payment: str = self._post(self.razorpay, "payments", {"amount": amount, "currency": "INR", **how})["id"]
         return payment
-
-    def at_the_dashboard(self, act: str, reference: str | None, amount: int) -> str:
-        """`capture` or `refund` a payment at Razorpay itself, as the shop's people may; returns what came of it."""
-        wish = {"amount": amount} | ({"currency": "INR"} if act == "capture" else {})
-        key = (self.shop.settings.razorpay_key_id, self.shop.settings.razorpay_key_secret)
-        answer = self.shop.outside.post(f"{self.razorpay}/v1/payments/{reference}/{act}", json=wish, auth=key)
-        assert answer.status_code == 200, answer.text
-        name: str = answer.json()["id"]
-        return name
-
-    def manifest(self, awb: str | None = None, **how: Any) -> str:
-        """Announce a parcel to Delhivery; returns its waybill."""
-        awb = awb or waybill()
-        self._post(self.delhivery, "shipments", {"awb": awb, "reference_no": f"ORD-{awb}"} | how)
-        return awb
 
     def register(
         self, payment: dict[str, Any], *, awb: str | None = None, first_look: bool = False, **changes: Any
@@ -128,12 +110,6 @@ class Depot:
     def scan(self, parcel: Parcel, status_type: str, status: str, **how: Any) -> dict[str, Any]:
         """Let Delhivery scan a parcel; `push` says in which shape it tells us ("none": not at all)."""
         return self.scan_at(parcel.awb, status_type, status, **how)
-
-    def scan_at(self, awb: str, status_type: str, status: str, **how: Any) -> dict[str, Any]:
-        """The same of a waybill."""
-        body = {"status_type": status_type, "status": status, "push": "none"} | how
-        found: dict[str, Any] = self._post(self.delhivery, f"scan/{awb}", body)
-        return found
 
     def returns(self, parcel: Parcel, **how: Any) -> None:
         """The parcel was picked up, and is on its way back."""
@@ -248,9 +224,9 @@ class Depot:
         eventually(lambda: len(self.shop.mails_to(parcel.email)) >= len(kinds))
         written = "SELECT count(*) FROM emails WHERE order_id = %s AND recipient = %s"
         assert self.shop.sql(written, parcel.order_id, parcel.email) == [(len(kinds),)]
-        found = {letter["subject"]: letter["text"] for letter in self.shop.mails_to(parcel.email)}
-        assert sorted(found) == sorted(subjects)
-        return {kind: " ".join(found[subject].split()) for subject, kind in subjects.items()}
+        found = self.shop.mails_to(parcel.email)
+        assert sorted(letter["subject"] for letter in found) == sorted(subjects)
+        return {subjects[letter["subject"]]: " ".join(letter["text"].split()) for letter in found}
 
     def looked_at(self, parcel: Parcel) -> None:
         """Wait until tracking was looked at since the courier last told us anything of a parcel."""
@@ -293,35 +269,3 @@ class Depot:
             )
         )
         return refund
-
-    # Misbehaviour
-
-    def misbehave(self, stand_in: str, operation: str, fault: str, subject: str | None = None, **how: Any) -> None:
-        """Make `razorpay` or `delhivery` misbehave, to one payment or waybill, or to all."""
-        order = {"operation": operation, "fault": fault, "object": subject} | how
-        answer = self.shop.outside.post(f"{self.shop.urls[stand_in]}/_sandbox/faults", json=order)
-        assert answer.status_code == 200, answer.text
-
-    def slow_down(self, stand_in: str, operation: str, milliseconds: float) -> None:
-        """Let `razorpay` or `delhivery` take its time for an operation."""
-        self._post(self.shop.urls[stand_in], "latency", {"operation": operation, "milliseconds": milliseconds})
-
-    def happen(self, stand_in: str, what: str, name: str) -> None:
-        """Let something happen there: `lapse` a payment, `fail` a refund, `settle` a cancel."""
-        self._post(self.shop.urls[stand_in], f"{what}/{name}", None)
-
-    def _post(self, base: str, path: str, body: Any) -> Any:
-        answer = self.shop.outside.post(f"{base}/_sandbox/{path}", json=body)
-        assert answer.status_code < 300, answer.text
-        return answer.json()
-
-    def _get(self, base: str, path: str, subject: str | None) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.shop.outside.get(
-            f"{base}/_sandbox/{path}", params={"object": subject}
-        ).json()
-        return found
-
-
-def waybill() -> str:
-    """A waybill that nobody has used."""
-    return f"{uuid.uuid4().int % 10**13:013d}"

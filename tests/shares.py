@@ -9,6 +9,7 @@ HARNESS = "tests/faults/harness/"
 #: The ids of tests that are shared out together, in the order in which they start: whoever waits long comes first, and
 #: the harness, which does not wait at all, keeps the cores busy meanwhile.
 ORDER = (
+    "tests/acceptance/couriers/*",
     "tests/acceptance/*",
     "tests/integration/test_brokers.py*",  # has a mesh for each broker
     "tests/faults/test_*",

@@ -6,7 +6,8 @@ import pytest
 
 from shared.broker import celery_app
 from shared.queues import Task
-from tests.depot import PRICE, SHIPPING, Parcel, waybill
+from tests.depot import PRICE, SHIPPING, Parcel
+from tests.outside import waybill
 from tests.problems import assert_problem
 
 EVERYTHING = 5000

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from tests.conftest import NEXT_SECRET
-from tests.depot import PRICE, SHIPPING, Depot, waybill
+from tests.depot import PRICE, SHIPPING, Depot
+from tests.outside import waybill
 from tests.problems import assert_problem
 from tests.shop import eventually
 
