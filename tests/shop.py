@@ -326,6 +326,11 @@ class Shop:
         found = re.findall(r'countermand_webhooks_total\{outcome="(\w+)",provider="stripe"\} (\S+)', metrics)
         return {outcome: float(count) for outcome, count in found}
 
+    def has_followed(self, events: list[str]) -> bool:
+        """Whether the mesh has recorded all these events of the provider, and looked at what they are about."""
+        statement = "SELECT count(*) FROM webhook_events WHERE event_id = ANY(%s) AND state <> 'received'"
+        return self.sql(statement, events) == [(len(events),)]
+
     @contextmanager
     def broken(self, table: str, when: str) -> Iterator[None]:
         """Within the block the database refuses a change of this table, as a bug of ours would make it do."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from shared.providers.stripe_webhooks import CONCERNS
 from tests.acceptance.standing import (
     MULTICAPTURE,
     bought_and_captured,
@@ -28,8 +29,10 @@ class Way:
         self.shop, self.source = shop, source
 
     def prepare(self, purchase: Purchase) -> None:
-        """What happens from now on is told, or is not."""
+        """What happens from now on is told, or is not; whatever was told before has been looked at."""
         if self.source == "reconciliation":
+            events = [event["id"] for event in self.shop.sent(purchase.reference, *CONCERNS)]
+            eventually(lambda: self.shop.has_followed(events))
             self.shop.unheard(purchase.reference)
 
     def follow(self, purchase: Purchase, look: Look) -> Any:

@@ -55,7 +55,8 @@ def the_courier_is_asked_to_cancel(world: World) -> Iterator[str]:
         effects = {effect["operation"] for effect in world.scans.get(parcel["awb"], [])}
         if not is_canceled and (state or "shipment.cancel_accepted" in effects):
             yield f"{name} is to be canceled, and its order stands"
-        if not effects.issuperset(ON_RECORD.get(state, ())):
+        was_asked = parcel["status"] != ShipmentStatus.DELIVERED  # of a parcel that is there nothing need be asked
+        if was_asked and not effects.issuperset(ON_RECORD.get(state, ())):
             yield f"{name} is {state}, and its courier has only {effects} on record"
 
 

@@ -2,6 +2,7 @@
 
 import random
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -30,7 +31,7 @@ def everything_published_so_far(mesh: Mesh) -> Messages:
 def outcome(mesh: Mesh) -> invariants.World:
     """All there is to see of what happened: rows, ledgers and mail, but no request that had no effect."""
     world = invariants.look(mesh)
-    return invariants.World(world.rows, world.ledger, {}, world.deliveries)
+    return replace(world, requests={})
 
 
 def canceled(mesh: Mesh, sale: Sale) -> bool:

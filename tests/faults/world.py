@@ -91,9 +91,10 @@ class World:
 
     @cached_property
     def captured_fees(self) -> dict[str, int]:
-        """Those fees that were captured out of what was held: all that the booking is paid with."""
-        taken = {each["order_id"] for each in self.rows["payments"] if 0 < each["captured"] < each["authorized"]}
-        return {order_id: fee for order_id, fee in self.fees.items() if fee and order_id in taken}
+        """Those fees that were captured out of what was held, and nothing else: all that the booking is paid with."""
+        parts = [each for each in self.rows["payments"] if each["captured"] < each["authorized"]]
+        taken = {each["order_id"]: each["captured"] for each in parts}
+        return {order_id: fee for order_id, fee in self.fees.items() if fee and taken.get(order_id) == fee}
 
     @cached_property
     def edits(self) -> dict[str, list[Row]]:
