@@ -115,7 +115,7 @@ class Receiver:
                 status = receiver.statuses.pop(0) if receiver.statuses else 200
                 seconds = receiver.seconds.pop(0) if receiver.seconds else 0
                 receiver.received.put((body, dict(self.headers)))
-                time.sleep(seconds)
+                time.sleep(seconds)  # as slow as the test wants the receiver to be
                 self.send_response(status)
                 self.end_headers()
                 self.wfile.write(b'{"success":true}')

@@ -41,7 +41,7 @@ def test_a_cancel_takes_effect_also_when_the_process_was_down_at_that_moment(tmp
         awb = box.manifest()
         box.cancel(awb)
         assert process.end() == 0
-    time.sleep(1)
+    time.sleep(1)  # the moment comes while nobody runs; later is as good
     with sandbox(tmp_path) as (box, _):
         assert eventually(lambda: box.effects(awb)[-1] == "canceled", within=3)
 

@@ -137,7 +137,7 @@ def test_a_token_that_ended_is_refused_and_its_request_meets_no_fault(box: Sandb
 def test_access_tokens_end_by_themselves_after_the_time_that_was_set(tmp_path: Path) -> None:
     with sandbox(tmp_path, "--token-seconds", "1") as (box, _):
         tokens = box.log_in()
-        time.sleep(max(0.0, tokens["expires_in"] - time.time()))
+        time.sleep(max(0.0, tokens["expires_in"] - time.time()))  # the moment itself is what is tested
         box.token = tokens["access_token"]
         assert refusal(box.ask("POST", "invoice")) == (401, "NO_CREDENTIALS")
         assert box.refresh(tokens["refresh_token"]).status_code == 200

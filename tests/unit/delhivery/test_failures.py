@@ -10,7 +10,8 @@ import pytest
 from shared.providers.couriers import Throttled
 from shared.providers.delhivery import Delhivery
 from shared.providers.ports import Unknown
-from tests.unit.delhivery.server import NOT_LET_IN, PATIENCE, Server
+from tests.unit.answering import PATIENCE
+from tests.unit.delhivery.server import NOT_LET_IN, Server
 
 AWB = "1234567890123"
 HTML = "<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"

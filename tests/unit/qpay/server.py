@@ -1,18 +1,12 @@
 """A server that says anything, and what QPay says."""
 
-import json
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import Any
 
-Asked = dict[str, Any]
-Answer = tuple[int, str, bytes]
-
-#: Seconds until an answer is given up.
-PATIENCE = 0.3
+from tests.unit import answering
+from tests.unit.answering import Answer, Asked, raw
 
 #: How long QPay's tokens last, and those that bring new ones.
 DAY = 86400
@@ -21,34 +15,23 @@ INVOICE_ID = "5f3c1a52-6a0e-4bd1-9d6c-0c8f6f0a7e11"
 PAYMENT_ID = "800000000000017"
 
 
-class Server(ThreadingHTTPServer):
-    """Says what it is told to say, once to each request, and keeps what it was asked; lets in whoever logs in."""
+class Server(answering.Server):
+    """Lets in whoever logs in."""
 
-    request_queue_size = 128
+    headers = MappingProxyType({"Location": "/elsewhere", "Set-Cookie": "theirs=1"})
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answers: list[Answer] = []
+        super().__init__()
         #: Answers to the next requests for tokens; then each gets tokens of its own.
         self.letting_in: list[Answer] = []
         #: An answer to as many requests as come.
         self.always: Answer | None = None
         #: Tokens that let nobody in, whenever they say that they expire.
         self.dead: set[str] = set()
-        self.asked: list[Asked] = []
         self.logins: list[Asked] = []
         #: Requests for tokens wait for this before they are answered.
         self.open = threading.Event()
         self.open.set()
-        self.released = threading.Event()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def say(self, status: int, body: Any, media_type: str = "application/json") -> None:
-        """Answer the next request like this; bytes and text go out as they are."""
-        self.answers.append((status, media_type, raw(body)))
 
     def let_in(self, status: int, body: Any, media_type: str = "application/json") -> None:
         """Answer the next request for tokens like this."""
@@ -66,65 +49,10 @@ class Server(ThreadingHTTPServer):
             return 401, "application/json", raw({"error": "NO_CREDENTIALS", "message": "Нэвтрэх эрхгүй"})
         return self.always or self.answers.pop(0)
 
-
-class Handler(BaseHTTPRequestHandler):
-    """One request a connection."""
-
-    server: Server
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    def do_POST(self) -> None:
-        self._answer()
-
-    def do_DELETE(self) -> None:
-        self._answer()
-
-    def _answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        status, media_type, said = self.server.answer(
-            {
-                "method": self.command,
-                "path": self.path,
-                "json": json.loads(body) if body else None,
-                "headers": {name.lower(): value for name, value in self.headers.items()},
-            }
-        )
-        if status == 0:  # no answer at all: dropped, or withheld until the test ends
-            if media_type == "withheld":
-                self.server.released.wait()
-            self.close_connection = True
-            return
-        self.send_response(status)
-        self.send_header("Content-Type", media_type)
-        self.send_header("Content-Length", str(len(said) + (100 if media_type == "truncated" else 0)))
-        self.send_header("Location", "/elsewhere")
-        self.send_header("Set-Cookie", "theirs=1")
-        self.end_headers()
-        self.wfile.write(said)
-
-    def log_message(self, *arguments: Any) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def serving() -> Iterator[Server]:
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.released.set()
-            server.open.set()
-            server.shutdown()
-            thread.join()
-
-
-def raw(body: Any) -> bytes:
-    """What goes out: bytes and text as they are, anything else as JSON."""
-    return body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    def release(self) -> None:
+        """Let nobody wait any longer."""
+        super().release()
+        self.open.set()
 
 
 def tokens(number: int = 1, **more: Any) -> Asked:

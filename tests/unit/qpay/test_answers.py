@@ -11,7 +11,8 @@ import pytest
 
 from shared.providers.ports import Refused, Unknown
 from shared.providers.qpay import QPay
-from tests.unit.qpay.server import INVOICE_ID, PATIENCE, PAYMENT_ID, Server, invoice, page, payment, tokens
+from tests.unit.answering import PATIENCE
+from tests.unit.qpay.server import INVOICE_ID, PAYMENT_ID, Server, invoice, page, payment, tokens
 
 Call = Callable[[QPay], object]
 

@@ -11,7 +11,8 @@ import pytest
 
 from shared.providers.ports import Refused, Unknown
 from shared.providers.qpay import QPay
-from tests.unit.qpay.server import INVOICE_ID, Server, page, raw, tokens
+from tests.unit.answering import raw
+from tests.unit.qpay.server import INVOICE_ID, Server, page, tokens
 
 CROWD = 50
 

@@ -10,7 +10,8 @@ import pytest
 
 from shared.providers.ports import RefundTag, Refused, Unknown
 from shared.providers.razorpay import Razorpay
-from tests.unit.razorpay.server import HOLD_LIFETIME, PATIENCE, Server, complaint, payment
+from tests.unit.answering import PATIENCE
+from tests.unit.razorpay.server import HOLD_LIFETIME, Server, complaint, payment
 
 TAG = RefundTag("rfd_1", 2)
 

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from shared.providers.stripe import Stripe
-from tests.unit.stripe.server import Server, serving
+from tests.unit.answering import serving
+from tests.unit.stripe.server import Server
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with serving() as server:
+    with serving(Server) as server:
         yield server
         assert server.answers == [], "an answer was never asked for"
 

@@ -7,7 +7,8 @@ import pytest
 
 from shared.providers.ports import Captured, Refused, Unknown, Voided
 from shared.providers.stripe import Stripe
-from tests.unit.stripe.server import PATIENCE, Server, intent
+from tests.unit.answering import PATIENCE
+from tests.unit.stripe.server import Server, intent
 
 # Done, though it looks like a refusal.
 
